@@ -1,0 +1,22 @@
+// Package dedupe says what a send ledger is: the memory that makes one idempotency key one call to the IM, through
+// crashes, and that tells "sent" from "failed" and from "nobody can know". It sends nothing itself, and what a record
+// or a payload means is its caller's business.
+//
+// # States of a row
+//
+//	           Claim                 Start                     Finish(Done)
+//	(no row) ────────▶ Claimed ─────────────────▶ Started ──────────────────▶ Done
+//	   ▲                │  ▲  ▲        Note         │  │                        │
+//	   │  Release, or   │  │  └─────────────────────┘  │ Finish(Unknown), or    │ window over
+//	   │  the lease     │  │                           │ the lease lapses       ▼
+//	   └────────────────┘  │ Claim                     ▼                     (no row)
+//	                       ├──────────────────────── Unknown  (only with Claim.Resend)
+//	                       ├──────────────────────── Failed   (Finish(Failed): a queued send was refused for good)
+//	                       └──────────────────────── Waiting  (Claim.Payload: a queued send; taken with Take)
+//
+// A row that is Started when its holder is lost becomes Unknown, never free: the request may have reached the IM. A
+// Claimed row whose holder is lost becomes what it was before: free, or Waiting if it has a payload.
+//
+// A store that only one process can open makes Unknown of every Started row, and frees every Claimed one, when it
+// opens.
+package dedupe

@@ -1,0 +1,57 @@
+// Package egress makes outgoing HTTP calls to agents and IMs: one request, one bounded answer, and an error that says
+// whether a byte was written. It follows no redirect, reads no proxy's mind, dials no cloud metadata address, and
+// retries nothing: that is its callers' business.
+package egress
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// MaxAnswer is how much of an answer's body is read.
+const MaxAnswer = 64 << 10
+
+// Call is one request.
+type Call struct {
+	Method, URL string
+	// Header is sent as it stands.
+	Header http.Header
+	// Body is sent with its length. It must not be changed until Do returns.
+	Body []byte
+	// Timeout bounds the whole call, connecting and reading the answer included.
+	Timeout time.Duration
+}
+
+// Answer is what came back, whatever its status.
+type Answer struct {
+	Status int
+	Header http.Header
+	// Body is at most MaxAnswer bytes; Truncated says that there was more.
+	Body      []byte
+	Truncated bool
+}
+
+// Error says why there is no answer. Its text holds no URL.
+type Error struct {
+	// Written says that a byte of the request may have left: the other side may have acted on it.
+	Written bool
+	// Timeout says that the time was over.
+	Timeout bool
+	// Reason is safe to show: "connection refused", "no such host", "connection closed before an answer".
+	Reason string
+	// Err is the cause; its text may hold the URL.
+	Err error
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Reason }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Doer makes calls.
+type Doer interface {
+	// Do makes the call. Every error is an [*Error], the end of ctx included. Safe for concurrent use.
+	Do(ctx context.Context, c Call) (Answer, error)
+}
