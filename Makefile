@@ -1,0 +1,83 @@
+# Everything a contributor runs. A fresh machine needs Go and make; tools are fetched by version when they are used.
+
+GOLANGCI_VERSION := v2.15.0
+FUZZTIME         ?= 10s
+BENCHCOUNT       ?= 10
+CHAOS_KILLS      ?= 200
+PKGS             ?= ./...
+
+GO       ?= go
+GOLANGCI ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Print this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Run the whole loop with a play IM and a play agent.
+	$(GO) run ./cmd/imrelay demo
+
+.PHONY: build
+build: ## Build the static binary bin/imrelay.
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/imrelay ./cmd/imrelay
+
+.PHONY: test
+test: ## Install what the tests need, where it is missing, and run them.
+	.ci/needs go:golang-go
+	$(GO) test $(PKGS)
+
+.PHONY: race
+race: ## Run the tests under the race detector, in random order.
+	.ci/needs go:golang-go gcc
+	$(GO) test -race -shuffle=on -count=1 $(PKGS)
+
+.PHONY: check
+check: fmt-check vet lint race fuzz tidy-check ## Do all that must pass before a commit.
+
+.PHONY: lint
+lint: ## Run golangci-lint, the layer rules included.
+	$(GOLANGCI) run $(PKGS)
+
+.PHONY: vet
+vet: ## Run go vet.
+	$(GO) vet $(PKGS)
+
+.PHONY: fmt
+fmt: ## Format the code in place.
+	$(GOLANGCI) fmt $(PKGS)
+
+.PHONY: fmt-check
+fmt-check: ## Fail when something is not formatted.
+	$(GOLANGCI) fmt --diff $(PKGS)
+
+.PHONY: tidy-check
+tidy-check: ## Fail when go.mod or go.sum is not tidy, or a module is not what go.sum says.
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+# go test fuzzes one target of one package at a time. -list prints a package's targets, then a line with its path.
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (default 10s).
+	@$(GO) test -list '^Fuzz' $(PKGS) \
+	  | awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print names[i], $$2} /^(ok|\?)/ {n = 0}' \
+	  | while read -r name pkg; do \
+	      echo "$$pkg $$name"; \
+	      $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$pkg" </dev/null; \
+	    done
+
+.PHONY: bench
+bench: ## Run the benchmarks BENCHCOUNT times (default 10) into bench.txt, for benchstat.
+	$(GO) test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) $(PKGS) | tee bench.txt
+
+.PHONY: cover
+cover: ## Run the tests with coverage and print the total; cover.out is for go tool cover.
+	$(GO) test -coverpkg=./... -coverprofile=cover.out $(PKGS)
+	$(GO) tool cover -func=cover.out | tail -n 1
+
+.PHONY: chaos
+chaos: ## Kill the relay CHAOS_KILLS times (default 200) under load and count what it kept.
+	IMRELAY_CHAOS_KILLS=$(CHAOS_KILLS) $(GO) test -run Crash -count=1 -timeout 30m -v ./cmd/imrelay
