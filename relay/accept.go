@@ -1,0 +1,293 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/imrelay/imrelay/relay/queue"
+)
+
+// storeRetryAfter is what a sender is told to wait when the store cannot take its message.
+const storeRetryAfter = 2 * time.Second
+
+// AcceptorOptions are what an Acceptor is made of.
+type AcceptorOptions struct {
+	// Queue takes the events.
+	Queue queue.Putter
+	// Dispatcher is asked for news of them.
+	Dispatcher *Dispatcher
+	// Brake is told of every event.
+	Brake *Brake
+	// Router is the first configuration.
+	Router *Router
+	// Meter counts.
+	Meter Meter
+	// Log gets one line an event.
+	Log *zap.Logger
+}
+
+// Acceptor takes received bodies in. It is safe for concurrent use.
+type Acceptor struct {
+	queue  queue.Putter
+	disp   *Dispatcher
+	brake  *Brake
+	meter  Meter
+	log    *zap.Logger
+	router atomic.Pointer[Router]
+}
+
+// NewAcceptor returns an acceptor for the router's accounts.
+func NewAcceptor(o AcceptorOptions) *Acceptor {
+	a := &Acceptor{queue: o.Queue, disp: o.Dispatcher, brake: o.Brake, meter: o.Meter, log: o.Log}
+	a.router.Store(o.Router)
+	return a
+}
+
+// Reload takes over new accounts and routes; posts under way end with the old ones.
+func (a *Acceptor) Reload(r *Router) { a.router.Store(r) }
+
+// Key is what a message is known by: repeats have it in common, and so has the echo of what we sent.
+func Key(account, conversation, identity string) string {
+	return account + "\x00" + conversation + "\x00" + identity
+}
+
+// arrival is one message of a post on its way into the queue.
+type arrival struct {
+	envelope Envelope
+	ignored  Ignored
+	job      queue.Job
+	placed   queue.Placed
+	watch    *watch
+}
+
+// Accept makes the post's messages durable and waits for the outcome of the first, at most p.Wait. Every error is a
+// [*Refusal] or a mistake of ours.
+func (a *Acceptor) Accept(ctx context.Context, p Post) (Acceptance, error) {
+	began := time.Now()
+	router := a.router.Load()
+	account := router.Accounts[p.Account]
+	if account == nil {
+		return Acceptance{}, &Refusal{Code: CodeAccountUnknown, Message: "no such IM account is configured"}
+	}
+	if len(p.Body) == 0 {
+		return Acceptance{}, &Refusal{Code: CodeEmptyBody, Message: "the body is empty; send the IM's message as JSON"}
+	}
+	envelopes, err := account.Format.Read(p.Body, account.Self)
+	if err != nil {
+		return Acceptance{}, &Refusal{Code: CodeInvalidJSON, Message: "the body is not valid JSON", Err: err}
+	}
+	arrivals := make([]arrival, len(envelopes))
+	for i, e := range envelopes {
+		arrivals[i] = a.arrive(router, account, p, e)
+	}
+	first := a.watchFirst(arrivals, p)
+	if first != nil {
+		defer a.disp.watches.remove(first)
+	}
+	if err := a.put(ctx, arrivals); err != nil {
+		return Acceptance{}, err
+	}
+	for i := range arrivals {
+		a.note(p, &arrivals[i], began)
+	}
+	return a.answer(ctx, p, arrivals, began), nil
+}
+
+// arrive screens and routes one message and makes its job.
+func (a *Acceptor) arrive(router *Router, account *Account, p Post, e Envelope) arrival {
+	x := arrival{envelope: e, ignored: account.screen(e, time.Now())}
+	if x.ignored != "" {
+		return x
+	}
+	agent := router.agent(account.Name, e)
+	if agent == "" {
+		x.ignored = IgnoredFiltered
+		return x
+	}
+	x.job = queue.Job{
+		ID:   newID("evt_"),
+		Lane: queue.Lane{Agent: agent, Account: account.Name, Conversation: e.Conversation},
+		Meta: Note{
+			MessageID: e.MessageID, Sender: e.Sender, Nickname: e.Nickname, Kind: e.Kind, Group: e.Group,
+			Mentioned: e.Mentioned, ContentType: p.ContentType, Traceparent: p.Traceparent,
+		}.encode(),
+		Body: e.Raw,
+	}
+	if e.Identity != "" {
+		x.job.Key = Key(account.Name, e.Conversation, e.Identity)
+	}
+	if e.MessageID != "" {
+		if e.MessageID != e.Identity {
+			x.job.Aliases = append(x.job.Aliases, Key(account.Name, e.Conversation, e.MessageID))
+		}
+		for _, peer := range e.Peers {
+			x.job.Aliases = append(x.job.Aliases, Key(account.Name, peer, e.MessageID))
+		}
+	}
+	return x
+}
+
+// watchFirst starts to watch every message of the post that may turn out to be the first fresh one: only the first
+// that is not left out, as a caller with several is not made to wait for more than one.
+func (a *Acceptor) watchFirst(arrivals []arrival, p Post) *watch {
+	if p.Wait <= 0 {
+		return nil
+	}
+	for i := range arrivals {
+		if arrivals[i].ignored == "" {
+			arrivals[i].watch = a.disp.watches.add(arrivals[i].job.ID, arrivals[i].job.Lane)
+			return arrivals[i].watch
+		}
+	}
+	return nil
+}
+
+// put queues what was not left out, in one commit.
+func (a *Acceptor) put(ctx context.Context, arrivals []arrival) error {
+	jobs := make([]queue.Job, 0, len(arrivals))
+	for i := range arrivals {
+		if x := &arrivals[i]; x.ignored == "" {
+			a.brake.Event(ctx, x.job.Lane.Account, x.job.Lane.Conversation)
+			jobs = append(jobs, x.job)
+		}
+	}
+	if len(jobs) == 0 {
+		return nil
+	}
+	placed, err := a.queue.Put(ctx, jobs...)
+	if err != nil {
+		return &Refusal{
+			Code: CodeStoreUnavailable, Message: "the store cannot take the message now; send it again",
+			RetryAfter: storeRetryAfter, Err: err,
+		}
+	}
+	for i := range arrivals {
+		if x := &arrivals[i]; x.ignored == "" {
+			x.placed, placed = placed[0], placed[1:]
+			if x.placed.Echo {
+				x.ignored = IgnoredSelf
+			}
+		}
+	}
+	return nil
+}
+
+// note writes the one line of a message that came in, and counts it.
+func (a *Acceptor) note(p Post, x *arrival, began time.Time) {
+	name, result := "inbound.accepted", "accepted"
+	switch {
+	case x.ignored != "":
+		name, result = "inbound.ignored", string(x.ignored)
+	case !x.placed.Fresh:
+		name, result = "inbound.duplicate", "duplicate"
+	}
+	a.meter.Inbound(p.Account, result)
+	entry := a.log.Check(zap.InfoLevel, "message "+result)
+	if entry == nil {
+		return
+	}
+	e := &x.envelope
+	fields := [...]zap.Field{
+		zap.String("event", name), zap.String("eventId", x.placed.ID), zap.String("im", p.Account),
+		zap.String("sender", e.Sender), zap.String("conversationId", e.Conversation),
+		zap.String("messageId", e.MessageID), zap.String("requestId", p.RequestID), zap.String("kind", e.Kind),
+		zap.Int("bytes", len(e.Raw)), zap.Float64("durationMs", millis(time.Since(began))),
+	}
+	entry.Write(fields[:]...)
+}
+
+// answer waits for the first event, if it is fresh, and says what became of the post.
+func (a *Acceptor) answer(ctx context.Context, p Post, arrivals []arrival, began time.Time) Acceptance {
+	var out Acceptance
+	var lead *arrival
+	for i := range arrivals {
+		x := &arrivals[i]
+		if x.ignored != "" {
+			continue
+		}
+		out.EventIDs = append(out.EventIDs, x.placed.ID)
+		if lead == nil && x.placed.Fresh {
+			lead = x
+		}
+	}
+	switch {
+	case len(out.EventIDs) == 0:
+		out.Ignored = arrivals[0].ignored
+	case lead == nil:
+		out.Duplicate = true
+	case lead.watch != nil:
+		a.wait(ctx, &out, lead, p.Wait-time.Since(began))
+	}
+	return out
+}
+
+// wait ends when the event is delivered or dead, when it is known not to be tried within left, or after left.
+func (a *Acceptor) wait(ctx context.Context, out *Acceptance, x *arrival, left time.Duration) {
+	if x.placed.Wait > left || a.disp.held(x.job.Lane.Agent) {
+		out.LastError = a.disp.trouble(x.job.Lane.Agent)
+		return
+	}
+	until := time.Now().Add(left)
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case p := <-x.watch.news:
+			if out.learn(p); out.Answered {
+				return
+			}
+			if p.open || p.wait > time.Until(until) {
+				if out.LastError == "" {
+					out.LastError = a.disp.trouble(x.job.Lane.Agent)
+				}
+				return
+			}
+		}
+	}
+}
+
+// learn takes news over into the answer.
+func (out *Acceptance) learn(p progress) {
+	if p.verdict.Action == 0 {
+		return
+	}
+	out.Attempts, out.LastError = p.attempts, p.verdict.Reason
+	if p.final() {
+		out.Answered, out.Dead = true, p.verdict.Action == queue.Bury
+		out.Status, out.ContentType, out.Answer = p.verdict.Status, p.outcome.ContentType, p.outcome.Body
+	}
+}
+
+// encode is the note's stored form.
+func (n Note) encode() []byte {
+	b, err := json.Marshal(n)
+	if err != nil { // strings and bools always marshal
+		return []byte("{}")
+	}
+	return b
+}
+
+// ReadNote is the inverse of what Accept stores in a job's Meta.
+func ReadNote(meta []byte) (Note, error) {
+	var n Note
+	if err := json.Unmarshal(meta, &n); err != nil {
+		return n, fmt.Errorf("read note: %w", err)
+	}
+	return n, nil
+}
+
+// newID makes an id that sorts by time.
+func newID(prefix string) string { return prefix + uuid.Must(uuid.NewV7()).String() }
+
+// millis is d in milliseconds, as logs show it.
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

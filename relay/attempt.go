@@ -1,0 +1,195 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/imrelay/imrelay/relay/queue"
+)
+
+// settleTimeout bounds one try at settling.
+const settleTimeout = 10 * time.Second
+
+// attempt makes one attempt, settles it and gives the slot back.
+func (f *feed) attempt(ctx context.Context, t *try) {
+	defer f.end(t)
+	job := t.lease.Job
+	target := f.target.Load()
+	if target.Policy.over(job, f.storeNow(t)) {
+		f.finish(ctx, t, done{verdict: bury(queue.Verdict{Reason: job.LastError}, reasonMaxAge)})
+		return
+	}
+	if !f.fresh(t) {
+		f.finish(ctx, t, done{verdict: queue.Verdict{Action: queue.Retry, Reason: job.LastError}, silent: true})
+		return
+	}
+	began := time.Now()
+	r, made := f.circuit.do(job.Lane, func() result { return f.deliver(ctx, target, t) })
+	if errors.Is(r.err, errLost) {
+		f.lost(job)
+		return
+	}
+	if !made {
+		v := queue.Verdict{Action: queue.Retry, Delay: probeEvery, Reason: job.LastError}
+		f.finish(ctx, t, done{verdict: v, silent: true})
+		return
+	}
+	j := judge{policy: target.Policy, now: f.storeNow(t), took: f.noted(t, r)}
+	d := done{verdict: j.verdict(job, r), outcome: r.outcome, took: time.Since(began)}
+	if r.classify() == classUnreachable && f.circuit.open() {
+		d.open = true
+	}
+	f.finish(ctx, t, d)
+}
+
+// fresh says that enough of the lease is left to begin: a relay that was frozen since it took it does not post.
+func (f *feed) fresh(t *try) bool {
+	whole := t.lease.Expires.Sub(t.lease.Taken)
+	return time.Since(t.since) < whole/2
+}
+
+// storeNow is the store's time.
+func (f *feed) storeNow(t *try) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return t.lease.Taken.Add(time.Since(t.since))
+}
+
+// deliver makes the call.
+func (f *feed) deliver(ctx context.Context, target *Target, t *try) result {
+	job := t.lease.Job
+	out, err := target.Agent.Deliver(ctx, Event{
+		ID: job.ID, Account: job.Lane.Account, Conversation: job.Lane.Conversation, Note: t.note, Body: job.Body,
+		Accepted: job.Accepted,
+	}, job.Attempts+1)
+	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errStopped) || errors.Is(cause, errLost) {
+			err = cause
+		}
+	}
+	return result{outcome: out, err: err}
+}
+
+// noted keeps what the result says of the agent, and returns when it had last taken an event before.
+func (f *feed) noted(t *try, r result) time.Time {
+	now := f.storeNow(t)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.took
+	switch r.classify() {
+	case classTaken:
+		f.took, f.lastOK, f.lastErr = now, time.Now(), ""
+	case classStopped:
+	default:
+		f.lastErr = r.reason()
+	}
+	return before
+}
+
+// done is an attempt that is over, but for the settling.
+type done struct {
+	verdict queue.Verdict
+	outcome Outcome
+	took    time.Duration
+	open    bool // the circuit is open
+	silent  bool // nothing was attempted, there is nothing to tell
+}
+
+// finish tells who waits, writes the line and settles.
+func (f *feed) finish(ctx context.Context, t *try, d done) {
+	job := t.lease.Job
+	attempts := job.Attempts
+	if d.verdict.Counted {
+		attempts++
+	}
+	if !d.silent {
+		// A caller that hears "delivered" before the ack is on disk may see the event come again after a crash, as
+		// everybody may; one that hears "dead" or "later" too early would be told a lie.
+		news := progress{
+			verdict: d.verdict, outcome: d.outcome, attempts: attempts, wait: d.verdict.Delay, open: d.open,
+		}
+		if d.verdict.Action == queue.Ack {
+			f.d.watches.settled(job, news)
+			f.d.meter.Delivered(f.name, f.storeNow(t).Sub(job.Accepted))
+		} else {
+			defer f.d.watches.settled(job, news)
+		}
+		f.d.meter.Attempt(f.name, decision(d.verdict), d.took)
+		f.record(t, d)
+	}
+	f.settle(ctx, t, d.verdict)
+}
+
+// settle makes the verdict durable. While the store fails it is tried again, for an attempt that is not settled is made
+// again; when the relay is stopping it is not.
+func (f *feed) settle(ctx context.Context, t *try, v queue.Verdict) {
+	for {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+		err := f.d.source.Settle(limited, t.lease, v)
+		cancel()
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, queue.ErrLeaseLost):
+			f.lost(t.lease.Job)
+			return
+		}
+		f.storeFailed(ctx, err)
+		if !pause(ctx, storeRetry) {
+			return
+		}
+	}
+}
+
+// pause waits, and says whether ctx let it.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// lost says that another has taken the event over.
+func (f *feed) lost(job queue.Job) {
+	f.d.log.Warn("another relay has taken the event over", zap.String("event", "delivery.lost"),
+		zap.String("eventId", job.ID), zap.String("agent", f.name))
+}
+
+// record writes the one line of an attempt, and one more when the event leaves its place.
+func (f *feed) record(t *try, d done) {
+	job, what := t.lease.Job, decision(d.verdict)
+	fields := []zap.Field{
+		zap.String("event", "delivery.attempted"), zap.String("eventId", job.ID), zap.String("im", job.Lane.Account),
+		zap.String("sender", t.note.Sender), zap.String("conversationId", job.Lane.Conversation),
+		zap.String("agent", f.name), zap.Int("status", d.verdict.Status), zap.Int("attempt", job.Attempts+1),
+		zap.Float64("durationMs", millis(d.took)), zap.String("decision", what),
+	}
+	if d.verdict.Action != queue.Ack {
+		fields = append(fields, zap.String("error", d.verdict.Reason), zap.Float64("nextMs", millis(d.verdict.Delay)))
+	}
+	switch d.verdict.Action {
+	case queue.Ack:
+		f.d.log.Info("attempt "+what, fields...)
+		return
+	case queue.Park:
+		defer f.d.log.Warn("event is parked and its conversation goes on", again("delivery.parked", fields)...)
+	case queue.Bury:
+		defer f.d.log.Error("event is dead", again("delivery.dead", fields)...)
+	case queue.Retry:
+	}
+	f.d.log.Warn("attempt failed", fields...)
+}
+
+// again is the same line under another name.
+func again(event string, fields []zap.Field) []zap.Field {
+	out := append([]zap.Field(nil), fields...)
+	out[0] = zap.String("event", event)
+	return out
+}

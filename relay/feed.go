@@ -1,0 +1,257 @@
+package relay
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+	"go.uber.org/zap"
+
+	"github.com/imrelay/imrelay/relay/queue"
+)
+
+// Times of a feed.
+const (
+	renewEvery = 3 * time.Second        // of the leases of attempts under way
+	storeRetry = 500 * time.Millisecond // between two tries at a store that fails
+)
+
+// feed brings one agent its events.
+type feed struct {
+	d       *Dispatcher
+	name    string
+	target  atomic.Pointer[Target]
+	circuit *circuit
+	freed   chan struct{} // a slot is free, or something else changed; room for one
+	back    atomic.Bool   // the agent is back, and its lanes are not yet told
+
+	mu       sync.Mutex
+	tries    map[uint64]*try // by lease token
+	troubled int             // of them, those of troubled lanes
+	probes   int             // of them, those that test an open circuit
+	took     time.Time       // by the store's clock
+	lastOK   time.Time
+	lastErr  string
+}
+
+// try is one attempt under way.
+type try struct {
+	lease  queue.Lease
+	note   Note
+	since  time.Time // when the lease came, by our clock
+	probe  bool
+	cancel context.CancelCauseFunc
+}
+
+func newFeed(d *Dispatcher, name string, t Target) *feed {
+	f := &feed{d: d, name: name, freed: make(chan struct{}, 1), tries: map[uint64]*try{}}
+	f.target.Store(&t)
+	f.circuit = newCircuit(name, f.circuitChanged)
+	return f
+}
+
+// run takes and starts attempts until ctx ends. attempts is the context of the attempts themselves.
+func (f *feed) run(ctx, attempts context.Context, trying *sync.WaitGroup) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	wake := f.d.source.Wake(f.name)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-f.freed:
+		case <-timer.C:
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		timer.Stop()
+		if f.back.CompareAndSwap(true, false) {
+			f.rouse(ctx)
+		}
+		if next := f.fill(ctx, attempts, trying); next > 0 {
+			timer.Reset(next)
+		}
+	}
+}
+
+// fill starts as many attempts as there are slots and due lanes, and returns when to look again by itself; 0: when
+// something happens.
+func (f *feed) fill(ctx, attempts context.Context, trying *sync.WaitGroup) time.Duration {
+	for {
+		want, pause := f.want()
+		if want.Max <= 0 {
+			return pause
+		}
+		taken, err := f.d.source.Take(ctx, want)
+		if err != nil {
+			f.storeFailed(ctx, err)
+			return storeRetry
+		}
+		for _, l := range taken.Leases {
+			actx, t := f.begin(attempts, l, want.Early)
+			trying.Go(func() { f.attempt(actx, t) })
+		}
+		if len(taken.Leases) < want.Max {
+			if want.Early {
+				return probeEvery
+			}
+			return taken.Next
+		}
+	}
+}
+
+// want is what to take now: what the slots leave room for, one early head for a probe, or nothing while the circuit
+// is open; then it also says when to ask again.
+func (f *feed) want() (queue.Want, time.Duration) {
+	state := f.circuit.state()
+	slots := max(f.target.Load().Concurrency, 1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case state == gobreaker.StateOpen:
+		return queue.Want{}, probeEvery / 4
+	case state == gobreaker.StateHalfOpen && f.probes > 0:
+		return queue.Want{}, 0
+	case state == gobreaker.StateHalfOpen:
+		return queue.Want{Agent: f.name, Max: 1, Troubled: 1, Early: true}, 0
+	default:
+		return queue.Want{
+			Agent: f.name, Max: slots - len(f.tries), Troubled: max(max(slots/2, 1)-f.troubled, 0),
+		}, 0
+	}
+}
+
+// begin takes a slot for the lease and returns the attempt's context.
+func (f *feed) begin(attempts context.Context, l queue.Lease, probe bool) (context.Context, *try) {
+	ctx, cancel := context.WithCancelCause(attempts)
+	note, err := ReadNote(l.Job.Meta)
+	if err != nil {
+		f.d.log.Error("a job's note is unreadable", zap.String("eventId", l.Job.ID), zap.Error(err))
+	}
+	t := &try{lease: l, note: note, since: time.Now(), probe: probe, cancel: cancel}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tries[l.Token] = t
+	f.count(t, 1)
+	return ctx, t
+}
+
+// count adds n to the numbers that the try belongs to.
+func (f *feed) count(t *try, n int) {
+	if t.lease.Troubled {
+		f.troubled += n
+	}
+	if t.probe {
+		f.probes += n
+	}
+}
+
+// end gives the slot back.
+func (f *feed) end(t *try) {
+	t.cancel(nil)
+	f.mu.Lock()
+	delete(f.tries, t.lease.Token)
+	f.count(t, -1)
+	f.mu.Unlock()
+	f.nudge()
+}
+
+// nudge makes run look again.
+func (f *feed) nudge() {
+	select {
+	case f.freed <- struct{}{}:
+	default:
+	}
+}
+
+// renew keeps the leases of attempts under way, and ends those that are lost.
+func (f *feed) renew(ctx context.Context) {
+	tick := time.NewTicker(renewEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		held, err := f.d.source.Renew(ctx, f.leases())
+		if err != nil {
+			continue // they are renewed at the next tick, or lapse
+		}
+		f.keep(held)
+	}
+}
+
+// leases are those that need renewing: of attempts that have been under way for a while.
+func (f *feed) leases() []queue.Lease {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []queue.Lease
+	for _, t := range f.tries {
+		if time.Since(t.since) >= renewEvery/2 {
+			out = append(out, t.lease)
+		}
+	}
+	return out
+}
+
+// keep takes over the renewed leases, and ends the attempts whose lease was asked for and is not among them.
+func (f *feed) keep(held []queue.Lease) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	kept := make(map[uint64]queue.Lease, len(held))
+	for _, l := range held {
+		kept[l.Token] = l
+	}
+	for token, t := range f.tries {
+		if time.Since(t.since) < renewEvery/2 {
+			continue
+		}
+		if l, ok := kept[token]; ok {
+			t.lease.Taken, t.lease.Expires, t.since = l.Taken, l.Expires, time.Now()
+		} else {
+			t.cancel(errLost)
+		}
+	}
+}
+
+// circuitChanged tells the world that the agent is down, or is back.
+func (f *feed) circuitChanged(open bool) {
+	if open {
+		f.d.log.Warn("agent is down: attempts stop but for one a second", zap.String("event", "agent.down"),
+			zap.String("agent", f.name))
+		f.d.watches.opened(f.name)
+		return
+	}
+	f.d.log.Info("agent is back", zap.String("event", "agent.up"), zap.String("agent", f.name))
+	f.back.Store(true)
+	f.nudge()
+}
+
+// rouse makes all waiting lanes due after an outage.
+func (f *feed) rouse(ctx context.Context) {
+	if err := f.d.source.Rouse(ctx, f.name); err != nil {
+		f.storeFailed(ctx, err)
+	}
+}
+
+// storeFailed says once an outage that the store gives nothing.
+func (f *feed) storeFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	f.d.log.Error("the store gives no events", zap.String("event", "store.failed"), zap.String("agent", f.name),
+		zap.Error(err))
+}
+
+// status is how the agent stands.
+func (f *feed) status() AgentStatus {
+	open := f.circuit.open()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return AgentStatus{Name: f.name, Open: open, InFlight: len(f.tries), LastTaken: f.lastOK, LastError: f.lastErr}
+}

@@ -1,0 +1,13 @@
+package relay
+
+import "time"
+
+// Meter counts what happens. Its labels are configured names and fixed words, never an id of a chat or a person.
+type Meter interface {
+	// Inbound counts a message by what became of it: accepted, duplicate, or why it was ignored.
+	Inbound(account, result string)
+	// Attempt counts an attempt by what was decided: delivered, retry, parked, dead.
+	Attempt(agent, decision string, took time.Duration)
+	// Delivered tells how long an event took from acceptance to the agent's answer.
+	Delivered(agent string, took time.Duration)
+}

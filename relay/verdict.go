@@ -1,0 +1,175 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/imrelay/imrelay/relay/queue"
+)
+
+// Reasons for which an event is dead that do not come from the agent's answer.
+const (
+	reasonMaxAge      = "older than retry.max_age"
+	reasonMaxAttempts = "reached retry.max_attempts"
+	reasonStuck       = "stuck, and on_stuck is bury"
+)
+
+// class is what an attempt's result tells of the agent.
+type class uint8
+
+const (
+	classTaken       class = iota // 2xx
+	classRefused                  // refused for good
+	classFailed                   // failed, and the agent itself said so
+	classThrottled                // 429: up, but busy
+	classBrownout                 // 502, 503, 504, a time-out, a hang-up
+	classUnreachable              // not a byte was written
+	classStopped                  // given up by ourselves
+)
+
+// result is one attempt's end: an outcome, or an error.
+type result struct {
+	outcome Outcome
+	err     error
+}
+
+// classify tells what the result means.
+func (r result) classify() class {
+	if r.err != nil {
+		var ae *AttemptError
+		switch {
+		case errors.Is(r.err, errStopped):
+			return classStopped
+		case errors.As(r.err, &ae) && ae.Unreachable:
+			return classUnreachable
+		default:
+			return classBrownout
+		}
+	}
+	switch s := r.outcome.Status; {
+	case s >= 200 && s < 300:
+		return classTaken
+	case s == http.StatusTooManyRequests:
+		return classThrottled
+	case s == http.StatusBadGateway, s == http.StatusServiceUnavailable, s == http.StatusGatewayTimeout:
+		return classBrownout
+	case s == http.StatusRequestTimeout, s == http.StatusTooEarly:
+		return classFailed
+	case s >= 500 && s != http.StatusNotImplemented:
+		return classFailed
+	default:
+		return classRefused
+	}
+}
+
+// reason says why it failed, in words that are safe to show.
+func (r result) reason() string {
+	if r.err == nil {
+		return fmt.Sprintf("agent answered %d", r.outcome.Status)
+	}
+	if ae, ok := errors.AsType[*AttemptError](r.err); ok {
+		return ae.Reason
+	}
+	return "attempt failed"
+}
+
+// judge turns a result into a verdict. now is the store's time; tookOther says since when the agent has taken an event.
+type judge struct {
+	policy Policy
+	now    time.Time
+	took   time.Time // when the agent last took an event; zero: not since we started
+}
+
+// verdict decides what becomes of the job.
+func (j judge) verdict(job queue.Job, r result) queue.Verdict {
+	c := r.classify()
+	v := queue.Verdict{Status: r.outcome.Status}
+	if c == classTaken {
+		v.Action = queue.Ack
+		return v
+	}
+	v.Action, v.Reason = queue.Retry, r.reason()
+	switch c {
+	case classStopped:
+		return v
+	case classRefused:
+		v.Action, v.Counted = queue.Bury, true
+		return v
+	case classUnreachable:
+		v.Delay = Policy{Base: j.policy.Base, Cap: j.policy.Base}.Next(1)
+	default:
+		j.counted(&v, job, r)
+	}
+	if v.Action != queue.Bury && j.policy.over(job, j.now) {
+		return bury(v, reasonMaxAge)
+	}
+	return v
+}
+
+// counted decides on a counted failure: when to try again, and whether in place, aside or never.
+func (j judge) counted(v *queue.Verdict, job queue.Job, r result) {
+	v.Counted = true
+	v.Answered = r.err == nil && r.classify() == classFailed
+	v.Hold = r.outcome.RetryAfter
+	v.Delay = max(j.policy.Next(job.Attempts+1), v.Hold)
+	if j.policy.MaxAttempts > 0 && job.Attempts+1 >= j.policy.MaxAttempts {
+		*v = bury(*v, reasonMaxAttempts)
+		return
+	}
+	if job.State == queue.Parked {
+		return
+	}
+	if j.stuck(job, v.Answered) {
+		switch j.policy.OnStuck {
+		case StuckPark:
+			v.Action = queue.Park
+		case StuckBury:
+			*v = bury(*v, reasonStuck)
+		case StuckBlock:
+		}
+		return
+	}
+	// An attempt falls on the moment from which it may be parked, so that a conversation does not wait for the curve.
+	first := job.FirstFailure
+	if first.IsZero() {
+		first = j.now
+	}
+	if left := first.Add(j.policy.ParkAfter).Sub(j.now); left > 0 && j.policy.OnStuck != StuckBlock {
+		v.Delay = max(min(v.Delay, left), v.Hold)
+	}
+}
+
+// stuck says that the failure tells of this event and not of an outage.
+func (j judge) stuck(job queue.Job, answered bool) bool {
+	if job.FirstFailure.IsZero() || j.now.Sub(job.FirstFailure) < j.policy.ParkAfter {
+		return false
+	}
+	return answered || job.Answered || j.took.After(job.FirstFailure)
+}
+
+// bury makes v final, with both what is over and what the agent last said.
+func bury(v queue.Verdict, why string) queue.Verdict {
+	v.Action, v.Delay, v.Hold = queue.Bury, 0, 0
+	if v.Reason == "" {
+		v.Reason = why
+	} else {
+		v.Reason = why + "; last: " + v.Reason
+	}
+	return v
+}
+
+// decision is the verdict in a word, for logs and metrics.
+func decision(v queue.Verdict) string {
+	switch v.Action {
+	case queue.Ack:
+		return "delivered"
+	case queue.Park:
+		return "parked"
+	case queue.Bury:
+		return "dead"
+	default:
+		return "retry"
+	}
+}
