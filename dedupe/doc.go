@@ -15,7 +15,9 @@
 //	                       └──────────────────────── Waiting  (Claim.Payload: a queued send; taken with Take)
 //
 // A row that is Started when its holder is lost becomes Unknown, never free: the request may have reached the IM. A
-// Claimed row whose holder is lost becomes what it was before: free, or Waiting if it has a payload.
+// Claimed row whose holder is lost becomes what it was before: free, or Waiting if it has a payload, or Unknown if the
+// claim was a resend. After Note, or a Release with a record, it is free to be claimed by the same content only, and the
+// next claim goes on from the record; Find calls such a row Failed.
 //
 // A store that only one process can open makes Unknown of every Started row, and frees every Claimed one, when it
 // opens.

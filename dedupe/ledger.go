@@ -74,7 +74,7 @@ type Entry struct {
 	Seq uint64
 	// Record is what Start, Note, Finish or Release stored last; nil at first.
 	Record []byte
-	// Payload is the queued message; nil for a sync one.
+	// Payload is the queued message; nil for a sync one, and forgotten by Finish.
 	Payload []byte
 	// Accepted is when the row was made.
 	Accepted time.Time
@@ -92,7 +92,8 @@ type Ledger interface {
 	Start(ctx context.Context, e Entry, record []byte) error
 	// Note stores that what was started has a known end and nothing is under way: a part was sent, more may follow.
 	Note(ctx context.Context, e Entry, record []byte) error
-	// Finish ends the row as Done, Unknown or Failed; it is kept for the window from now.
+	// Finish ends the row as Done, Unknown or Failed; it is kept for the window from now. It is still good when the
+	// lease of a started row has lapsed and nobody has claimed the row since: what is known is worth keeping.
 	Finish(ctx context.Context, e Entry, s Status, record []byte) error
 	// Release gives the key back: surely not sent. With a record (earlier parts were sent) the row stays, so that the
 	// next claim goes on from there; with nil it is as if the key had never been used. A background send is Waiting
