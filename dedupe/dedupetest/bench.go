@@ -1,8 +1,10 @@
 package dedupetest
 
 import (
+	"context"
+	"fmt"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"testing"
 
 	"github.com/imrelay/imrelay/dedupe"
@@ -10,51 +12,42 @@ import (
 
 // Benchmark measures claim, start and finish of fresh keys, and the replay of a done one, on the store that open makes.
 func Benchmark(b *testing.B, open func(b *testing.B) dedupe.Store) {
-	b.Run("send/1", func(b *testing.B) {
-		store := open(b)
-		n := 0
-		for b.Loop() {
-			n++
-			sendOne(b, store, n)
-		}
-	})
-	b.Run("send/64", func(b *testing.B) {
-		store := open(b)
-		atOnce(b, 64, func(n int) { sendOne(b, store, n) })
-	})
-	b.Run("replay/1", func(b *testing.B) {
-		store := open(b)
-		sendOne(b, store, 1)
-		for b.Loop() {
-			replayOne(b, store, 1)
-		}
-	})
-	b.Run("replay/64", func(b *testing.B) {
-		store := open(b)
-		sendOne(b, store, 1)
-		atOnce(b, 64, func(int) { replayOne(b, store, 1) })
-	})
+	for _, goroutines := range []int{1, 64} {
+		b.Run(fmt.Sprintf("send/%d", goroutines), func(b *testing.B) {
+			store := open(b)
+			atOnce(b, goroutines, func(n int) error { return sendOne(b.Context(), store, n) })
+		})
+		b.Run(fmt.Sprintf("replay/%d", goroutines), func(b *testing.B) {
+			store := open(b)
+			if err := sendOne(b.Context(), store, 1); err != nil {
+				b.Fatal(err)
+			}
+			atOnce(b, goroutines, func(int) error { return replayOne(b.Context(), store) })
+		})
+	}
 }
 
-// atOnce runs do from so many goroutines, b.N times in all, each time with another number.
-func atOnce(b *testing.B, goroutines int, do func(n int)) {
+// atOnce runs do in so many goroutines, once for each turn of the loop and each time with another number. A turn is
+// handed to whoever is free, so that a slow one holds up no other.
+func atOnce(b *testing.B, goroutines int, do func(n int) error) {
 	b.Helper()
-	var left atomic.Int64
-	left.Store(int64(b.N))
 	b.ReportAllocs()
-	b.ResetTimer()
-	done := make(chan struct{})
+	turns := make(chan int, goroutines)
+	var wg sync.WaitGroup
 	for range goroutines {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for n := left.Add(-1); n >= 0; n = left.Add(-1) {
-				do(int(n))
+		wg.Go(func() {
+			for n := range turns {
+				if err := do(n); err != nil {
+					b.Error(err)
+				}
 			}
-		}()
+		})
 	}
-	for range goroutines {
-		<-done
+	for n := 0; b.Loop(); n++ {
+		turns <- n
 	}
+	close(turns)
+	wg.Wait()
 }
 
 func benchClaim(n int) dedupe.Claim {
@@ -63,25 +56,21 @@ func benchClaim(n int) dedupe.Claim {
 	return c
 }
 
-func sendOne(b *testing.B, store dedupe.Store, n int) {
-	b.Helper()
-	e, err := store.Claim(b.Context(), benchClaim(n))
+func sendOne(ctx context.Context, store dedupe.Store, n int) error {
+	e, err := store.Claim(ctx, benchClaim(n))
 	if err != nil || e.Status != dedupe.Claimed {
-		b.Errorf("claim: got %v, %v; want claimed", e.Status, err)
-		return
+		return fmt.Errorf("claim: got %v, %w; want claimed", e.Status, err)
 	}
-	if err := store.Start(b.Context(), e, nil); err != nil {
-		b.Errorf("start: %v", err)
+	if err := store.Start(ctx, e, nil); err != nil {
+		return err
 	}
-	if err := store.Finish(b.Context(), e, dedupe.Done, []byte(`{"messageIds":["7265419038812345671"]}`)); err != nil {
-		b.Errorf("finish: %v", err)
-	}
+	return store.Finish(ctx, e, dedupe.Done, []byte(`{"messageIds":["7265419038812345671"]}`))
 }
 
-func replayOne(b *testing.B, store dedupe.Store, n int) {
-	b.Helper()
-	e, err := store.Claim(b.Context(), benchClaim(n))
+func replayOne(ctx context.Context, store dedupe.Store) error {
+	e, err := store.Claim(ctx, benchClaim(1))
 	if err != nil || e.Status != dedupe.Done {
-		b.Errorf("claim: got %v, %v; want done", e.Status, err)
+		return fmt.Errorf("claim: got %v, %w; want done", e.Status, err)
 	}
+	return nil
 }

@@ -1,0 +1,105 @@
+package sqlitededupe_test
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/imrelay/imrelay/dedupe"
+	"github.com/imrelay/imrelay/dedupe/dedupetest"
+	"github.com/imrelay/imrelay/dedupe/sqlitededupe"
+	"github.com/imrelay/imrelay/relay/store/sqlitefile"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	dedupetest.Run(t, func(t *testing.T, s dedupetest.Settings) dedupetest.Subject {
+		t.Helper()
+		clock := dedupetest.NewClock()
+		o := sqlitededupe.Options{Window: s.Window, Lease: s.Lease, Now: clock.Now}
+		at := openDisk(t, t.TempDir(), o)
+		return dedupetest.Subject{
+			Store: at.ledger,
+			Reopen: func() dedupe.Store {
+				at.close(t)
+				at = openDisk(t, at.dir, o)
+				return at.ledger
+			},
+			Crash: func() dedupe.Store {
+				at = openDisk(t, at.copied(t), o)
+				return at.ledger
+			},
+			Advance: clock.Advance,
+		}
+	})
+}
+
+// disk is a ledger and the folder of its file.
+type disk struct {
+	dir    string
+	file   *sqlitefile.File
+	ledger *sqlitededupe.Ledger
+}
+
+func openDisk(t testing.TB, dir string, o sqlitededupe.Options) *disk {
+	t.Helper()
+	file, err := sqlitefile.Open(t.Context(), sqlitefile.Options{Dir: dir})
+	if err != nil {
+		t.Fatalf("open file: %v", err)
+	}
+	d := &disk{dir: dir, file: file}
+	t.Cleanup(func() { d.close(t) })
+	if d.ledger, err = sqlitededupe.New(t.Context(), file, o); err != nil {
+		t.Fatalf("open ledger: %v", err)
+	}
+	return d
+}
+
+func (d *disk) close(t testing.TB) {
+	t.Helper()
+	if d.ledger != nil {
+		if err := d.ledger.Close(); err != nil {
+			t.Errorf("close ledger: %v", err)
+		}
+	}
+	if err := d.file.Close(); err != nil {
+		t.Errorf("close file: %v", err)
+	}
+}
+
+// copied is a folder with what is on disk now, as a crash at this moment would leave it.
+func (d *disk) copied(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, suffix := range []string{"", "-wal"} {
+		from := d.file.Path() + suffix
+		if err := copyFile(from, filepath.Join(dir, filepath.Base(from))); err != nil {
+			t.Fatalf("copy %s: %v", filepath.Base(from), err)
+		}
+	}
+	return dir
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+func BenchmarkLedger(b *testing.B) {
+	dedupetest.Benchmark(b, func(b *testing.B) dedupe.Store {
+		b.Helper()
+		return openDisk(b, b.TempDir(), sqlitededupe.Options{Window: 48 * 60 * 60 * 1e9}).ledger
+	})
+}
