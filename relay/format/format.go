@@ -1,0 +1,278 @@
+// Package format holds what the formats share: the check that a body is JSON, a look into it that copies nothing, and
+// the rules for ids, times and strings that every IM needs. It knows no IM; those are its children.
+package format
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/imrelay/imrelay/relay"
+)
+
+const (
+	// maxDepth is how deep a body may be nested, as in encoding/json: the fast check is recursive, and a megabyte of
+	// brackets would cost it hundreds of megabytes of stack.
+	maxDepth = 10_000
+	// maxID is the longest id that is kept as it is.
+	maxID = 256
+	// exact is the first whole number from which a float64 skips some.
+	exact = 1 << 53
+)
+
+// Open checks that body is one JSON value with nothing after it, or returns [relay.ErrNotJSON]. The result looks into
+// body instead of copying it, so every string of it that outlives the call must go through [Keep], [ID] or the like.
+func Open(body []byte) (gjson.Result, error) {
+	if !valid(body) {
+		return gjson.Result{}, relay.ErrNotJSON
+	}
+	//nolint:gosec // G103: a copy of every body would be the dearest part of reading it; nobody writes to body meanwhile.
+	return gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))), nil
+}
+
+func valid(body []byte) bool {
+	if bytes.Count(body, []byte{'{'})+bytes.Count(body, []byte{'['}) > maxDepth {
+		return json.Valid(body) // needs no stack, and refuses what is nested deeper
+	}
+	return gjson.ValidBytes(body)
+}
+
+// Batch reads a list of messages, one envelope each, with read. A list of several is split: what is delivered of each is
+// its element exactly as it stands in body; list must have been reached from there by ForEach or a plain path. A list of
+// one is not: its body is delivered whole. null and {} hold nothing that could be lost; a list of them is no message. A
+// list of other things than objects is none that we know, and stays in one piece.
+func Batch(body []byte, list gjson.Result, read func(v gjson.Result, raw []byte) relay.Envelope) []relay.Envelope {
+	var found []gjson.Result
+	odd := false
+	list.ForEach(func(_, v gjson.Result) bool {
+		odd = !v.IsObject() && v.Type != gjson.Null
+		if v.IsObject() && !empty(v.Raw) {
+			found = append(found, v)
+		}
+		return !odd
+	})
+	switch {
+	case odd:
+		return Other(body)
+	case len(found) == 0:
+		return Meta(body)
+	case len(found) == 1:
+		return []relay.Envelope{read(found[0], body)}
+	}
+	envelopes := make([]relay.Envelope, len(found))
+	for i, v := range found {
+		end := v.Index + len(v.Raw)
+		envelopes[i] = read(v, body[v.Index:end:end])
+	}
+	return envelopes
+}
+
+func empty(object string) bool {
+	for i := 1; i < len(object); i++ {
+		switch object[i] {
+		case ' ', '\t', '\r', '\n':
+			continue
+		}
+		return object[i] == '}'
+	}
+	return true
+}
+
+// Other is a body that is not understood.
+func Other(body []byte) []relay.Envelope {
+	return []relay.Envelope{{Kind: KindOther, Raw: body}}
+}
+
+// Meta is a body that is understood and holds no message.
+func Meta(body []byte) []relay.Envelope {
+	return []relay.Envelope{{Kind: KindMeta, Meta: true, Raw: body}}
+}
+
+// The kinds that all formats share.
+const (
+	KindText  = "text"
+	KindMeta  = "meta"
+	KindOther = "other"
+)
+
+// MaxName is the longest name of a field that [Fold] knows.
+const MaxName = 16
+
+// Fold writes the name of a field in lower case and without underscores into buf, so that all ways of writing it are one.
+// A name that is longer than any we look for becomes nil.
+func Fold(buf *[MaxName]byte, name string) []byte {
+	n := 0
+	for i := range len(name) {
+		c := name[i]
+		if c == '_' {
+			continue
+		}
+		if n == MaxName {
+			return nil
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		buf[n] = c
+		n++
+	}
+	return buf[:n]
+}
+
+// Keep returns a copy of s that is valid UTF-8.
+func Keep(s string) string {
+	if !utf8.ValidString(s) {
+		return strings.ToValidUTF8(s, string(utf8.RuneError))
+	}
+	return strings.Clone(s)
+}
+
+// ID returns a copy of an id that is fit for keys, logs and headers: what is too long, not UTF-8 or holds control
+// characters cannot be an IM's id, and is replaced by its digest, so that two of them still differ.
+func ID(s string) string {
+	if len(s) > maxID || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return Fingerprint(s)
+	}
+	return strings.Clone(s)
+}
+
+// Fingerprint returns a short digest of the parts, in which their borders count.
+func Fingerprint(parts ...string) string {
+	h := sha256.New()
+	var size [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(p)))
+		h.Write(size[:])
+		//nolint:gosec // G103: Write keeps and changes nothing; a copy of a whole body for its digest is not worth it.
+		h.Write(unsafe.Slice(unsafe.StringData(p), len(p)))
+	}
+	return "h:" + hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Rounded says that the id, decimal digits, looks as if it had gone through a float64 on its way: it is beyond the
+// numbers that one can hold and ends in 000. Different messages may carry it.
+func Rounded(id string) bool {
+	n, err := strconv.ParseUint(strings.TrimPrefix(id, "-"), 10, 64)
+	return err == nil && n > exact && n%1000 == 0
+}
+
+// Integer returns the whole number that v holds, as decimal text and without passing through a float64: a JSON number,
+// a string of digits, or the {high,low} halves that JavaScript's protobuf makes of 64 bits. Fractions, exponents and
+// what does not fit into 64 bits are not ok.
+func Integer(v gjson.Result) (text string, ok bool) {
+	switch {
+	case v.Type == gjson.Number:
+		return digits(v.Raw)
+	case v.Type == gjson.String:
+		return digits(strings.TrimSpace(v.Str))
+	case v.IsObject():
+		return halves(v)
+	}
+	return "", false
+}
+
+func digits(s string) (string, bool) {
+	body, negative := strings.CutPrefix(s, "-")
+	if body == "" || strings.ContainsFunc(body, func(r rune) bool { return r < '0' || r > '9' }) {
+		return "", false
+	}
+	bare := strings.TrimLeft(body, "0")
+	switch {
+	case bare == "":
+		return "0", true
+	case len(bare) > 19:
+		if _, err := strconv.ParseUint(bare, 10, 64); err != nil {
+			return "", false
+		}
+	}
+	if negative {
+		return s[:1] + bare, true
+	}
+	return bare, true
+}
+
+// halves joins high·2^32 + low. JavaScript writes either half as a signed number.
+func halves(v gjson.Result) (string, bool) {
+	var high, low uint32
+	found, good := false, true
+	v.ForEach(func(k, half gjson.Result) bool {
+		switch k.Str {
+		case "high":
+			found, good = true, good && word(half, &high)
+		case "low":
+			found, good = true, good && word(half, &low)
+		}
+		return true
+	})
+	if !found || !good {
+		return "", false
+	}
+	return strconv.FormatUint(uint64(high)<<32|uint64(low), 10), true
+}
+
+func word(v gjson.Result, into *uint32) bool {
+	if v.Type != gjson.Number && v.Type != gjson.String {
+		return false
+	}
+	text, ok := Integer(v)
+	if !ok {
+		return false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < math.MinInt32 || n > math.MaxUint32 {
+		return false
+	}
+	*into = uint32(n & math.MaxUint32)
+	return true
+}
+
+// Time reads a moment: unix seconds (a fraction is allowed) or milliseconds, as whatever [Integer] reads, or RFC 3339.
+// What is none, or not positive, is the zero time.
+func Time(v gjson.Result) time.Time {
+	if text, ok := Integer(v); ok {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return time.Time{}
+		}
+		return unix(n)
+	}
+	text := v.Str
+	if v.Type == gjson.Number {
+		text = v.Raw
+	}
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+		if seconds > 0 && seconds < millisFrom {
+			return time.UnixMilli(int64(math.Round(seconds * 1000))).UTC()
+		}
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC()
+}
+
+// millisFrom is where a number stops being seconds: as seconds it is the year 5138, as milliseconds 1973.
+const millisFrom = 100_000_000_000
+
+func unix(n int64) time.Time {
+	switch {
+	case n <= 0 || n >= millisFrom*1000:
+		return time.Time{}
+	case n < millisFrom:
+		return time.Unix(n, 0).UTC()
+	}
+	return time.UnixMilli(n).UTC()
+}
