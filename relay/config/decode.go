@@ -69,26 +69,18 @@ func (d decoder) table(entries []entry, into reflect.Value, key string) {
 		i := slices.IndexFunc(known, func(f field) bool { return f.key == e.key })
 		switch {
 		case i >= 0:
-			d.journal.note(path, e.value)
+			d.journal.note(path, e.at(), e.value)
 			d.field(e.value, into.FieldByIndex(known[i].index), path, known[i].oneof)
 		case rest != nil:
-			d.journal.note(path, e.value)
+			d.journal.note(path, e.at(), e.value)
 			own.entries = append(own.entries, e)
 		default:
-			d.journal.on(cmpLine(e), path, unknown(e.key, append(keysOf(known), d.common...)))
+			d.journal.on(e.at(), path, unknown(e.key, append(keysOf(known), d.common...)))
 		}
 	}
 	if rest != nil {
 		into.FieldByIndex(rest).Set(reflect.ValueOf(Section{own}))
 	}
-}
-
-// cmpLine is the line of an entry's key, or of its value where the key came by a merge.
-func cmpLine(e entry) int {
-	if e.line == 0 {
-		return e.value.line
-	}
-	return e.line
 }
 
 func (d decoder) field(v *value, into reflect.Value, key, oneof string) {
@@ -142,9 +134,9 @@ func (d decoder) mapping(v *value, into reflect.Value, key string) {
 	made := reflect.MakeMap(into.Type())
 	for _, e := range v.entries {
 		path := join(key, e.key)
-		d.journal.note(path, e.value)
+		d.journal.note(path, e.at(), e.value)
 		element := reflect.New(into.Type().Elem())
-		if x, ok := element.Interface().(defaulter); ok {
+		if x, ok := reflect.TypeAssert[defaulter](element); ok {
 			x.setDefaults()
 		}
 		d.value(e.value, element.Elem(), path)
@@ -157,7 +149,7 @@ func (d decoder) list(v *value, into reflect.Value, key string) {
 	made := reflect.MakeSlice(into.Type(), len(v.items), len(v.items))
 	for i, item := range v.items {
 		path := fmt.Sprintf("%s[%d]", key, i)
-		d.journal.note(path, item)
+		d.journal.note(path, item.line, item)
 		if item.form == null {
 			d.journal.at(path, "want a value, got nothing")
 			continue

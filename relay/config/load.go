@@ -43,6 +43,7 @@ func Load(path string, lookup Lookup, flags ...Flag) (Config, error) {
 	}
 	if path == "" {
 		j := newJournal("")
+		j.alone = true
 		return finish(j, fromEnv(lookup, j), lookup, flags)
 	}
 	data, err := readFile(path)
@@ -53,12 +54,9 @@ func Load(path string, lookup Lookup, flags ...Flag) (Config, error) {
 	return Parse(path, data, lookup, flags...)
 }
 
-// Parse is Load for a file that was read already; path only names it in errors.
+// Parse is Load for a file that was read already; path only names it in errors, and may be empty.
 func Parse(path string, data []byte, lookup Lookup, flags ...Flag) (Config, error) {
 	j := newJournal(path)
-	if path == "" {
-		j.path = "configuration"
-	}
 	r := reader{lookup: lookup, journal: j, anchors: map[string]*value{}}
 	top, ok := r.read(data)
 	if !ok {
@@ -102,11 +100,7 @@ func (c Config) Mistake(key, message string) error {
 	if j == nil {
 		j = newJournal("")
 	}
-	e := &Error{Path: j.path, Mistakes: []Mistake{j.mistake(key, message)}, Hint: hintFile}
-	if j.path == "" {
-		e.Hint = hintEnv
-	}
-	return e
+	return j.error([]Mistake{j.mistake(key, message)})
 }
 
 func readFile(path string) ([]byte, error) {

@@ -15,7 +15,7 @@ import (
 	"github.com/imrelay/imrelay/relay/secret"
 )
 
-// env makes a Lookup of NAME, value, NAME, value, …
+// env makes a Lookup of names and values in turn.
 func env(pairs ...string) config.Lookup {
 	return func(name string) (string, bool) {
 		for i := 0; i < len(pairs); i += 2 {

@@ -102,16 +102,17 @@ type origin struct {
 // journal gathers mistakes, and remembers where each key's value came from so that a mistake found later has a line.
 type journal struct {
 	path     string
+	alone    bool // there is no file
 	mistakes []Mistake
 	origins  map[string]origin
 }
 
 func newJournal(path string) *journal { return &journal{path: path, origins: map[string]origin{}} }
 
-// note remembers where the value of a key came from. What comes later wins.
-func (j *journal) note(key string, v *value) {
-	if v.line != 0 || v.name != "" {
-		j.origins[key] = origin{line: v.line, name: v.name}
+// note remembers the line of a key and where its value came from. What comes later wins.
+func (j *journal) note(key string, line int, v *value) {
+	if line != 0 || v.name != "" {
+		j.origins[key] = origin{line: line, name: v.name}
 	}
 }
 
@@ -143,11 +144,14 @@ func (j *journal) err() error {
 		return nil
 	}
 	sortMistakes(&j.mistakes)
-	e := &Error{Path: j.path, Mistakes: j.mistakes, Hint: hintFile}
-	if j.path == "" {
-		e.Hint = hintEnv
+	return j.error(j.mistakes)
+}
+
+func (j *journal) error(ms []Mistake) *Error {
+	if j.alone {
+		return &Error{Mistakes: ms, Hint: hintEnv}
 	}
-	return e
+	return &Error{Path: j.path, Mistakes: ms, Hint: hintFile}
 }
 
 // parent cuts the last step off a key path.
@@ -178,7 +182,7 @@ func plainKey(s string) bool {
 func unknown(key string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
-		if d := edits(key, k); d < min(distance, (len(k)+2)/2) {
+		if d := edits(key, k); d < min(distance, (len(k)+3)/2) {
 			best, distance = k, d
 		}
 	}

@@ -67,7 +67,7 @@ func (p *printer) table(v reflect.Value, path string, depth int) {
 	if rest == nil {
 		return
 	}
-	if s, ok := v.FieldByIndex(rest).Interface().(Section); ok && s.s != nil {
+	if s, ok := reflect.TypeAssert[Section](v.FieldByIndex(rest)); ok && s.s != nil {
 		for _, e := range s.s.entries {
 			p.own(e, join(path, e.key), depth)
 		}

@@ -62,8 +62,16 @@ var units = []struct {
 	name  string
 	bytes Size
 }{
-	{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1},
+	{"TiB", 1 << 40},
+	{"GiB", 1 << 30},
+	{"MiB", 1 << 20},
+	{"KiB", 1 << 10},
+	{"TB", 1e12},
+	{"GB", 1e9},
+	{"MB", 1e6},
+	{"kB", 1e3},
+	{"KB", 1e3},
+	{"B", 1},
 }
 
 // ParseSize reads a size. A unit is needed, B for bytes, but for 0.
@@ -77,10 +85,10 @@ func ParseSize(s string) (Size, error) {
 			continue
 		}
 		n, err := strconv.ParseUint(strings.TrimSpace(head), 10, 63)
-		if err != nil || Size(n) > math.MaxInt64/u.bytes { //nolint:gosec // 63 bits fit
+		if err != nil || Size(n) > math.MaxInt64/u.bytes {
 			return 0, errSize
 		}
-		return Size(n) * u.bytes, nil //nolint:gosec // checked above
+		return Size(n) * u.bytes, nil
 	}
 	return 0, errSize
 }
@@ -116,7 +124,7 @@ func ParseRate(s string) (Rate, error) {
 	if !ok || err != nil || n == 0 {
 		return Rate{}, errRate
 	}
-	return Rate{N: int(n), Per: per}, nil //nolint:gosec // 31 bits fit
+	return Rate{N: int(n), Per: per}, nil
 }
 
 // IsZero says that there is no limit.

@@ -45,7 +45,7 @@ func (c Config) validate(j *journal) {
 
 // check adds a mistake unless ok.
 func (k checker) check(ok bool, key, message string) {
-	if ok || slices.ContainsFunc(k.journal.mistakes, func(m Mistake) bool { return m.Key == k.mistake(key, "").Key }) {
+	if ok || slices.ContainsFunc(k.mistakes, func(m Mistake) bool { return m.Key == k.mistake(key, "").Key }) {
 		return
 	}
 	k.at(key, message)

@@ -28,8 +28,10 @@ const (
 )
 
 // formNames say what is wanted where something else was found.
-var formNames = [...]string{null: "nothing", text: "a text", number: "a number", truth: "true or false", list: "a list",
-	table: "keys with values"}
+var formNames = [...]string{
+	null: "nothing", text: "a text", number: "a number", truth: "true or false", list: "a list",
+	table: "keys with values",
+}
 
 // value is one node of a file after aliases are followed and ${NAME} is replaced.
 type value struct {
@@ -45,6 +47,14 @@ type entry struct {
 	key   string
 	line  int
 	value *value
+}
+
+// at is the line of an entry's key, or of its value where the key came by a merge.
+func (e entry) at() int {
+	if e.line == 0 {
+		return e.value.line
+	}
+	return e.line
 }
 
 // scalar says that v is neither a list nor a table.
@@ -118,7 +128,7 @@ func parse(src string) (file *ast.File, line int, err error) {
 		if t := e.GetToken(); t != nil && t.Position != nil {
 			line = t.Position.Line
 		}
-		if m := e.GetMessage(); !strings.ContainsAny(m, "\"'\n") {
+		if m := e.GetMessage(); !strings.ContainsAny(m, "\"\n") {
 			message += ": " + m
 		}
 	}
