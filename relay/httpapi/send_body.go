@@ -1,0 +1,220 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/imrelay/imrelay/outbound"
+)
+
+// maxID is the longest id, in characters.
+const maxID = 256
+
+// mediaTypes are the kinds of media that a send may carry.
+var mediaTypes = []string{"image", "file", "voice", "video"}
+
+// sendBody is the body of a send. Names are exact; null counts as not given; unknown fields are passed over.
+type sendBody struct {
+	to, im, text, replyTo       string
+	requestID, msgID, messageID string
+	media                       []outbound.Media
+	resend                      bool
+}
+
+// parseSend reads the body strictly. Every error is a 400 that names the field.
+func parseSend(body []byte) (sendBody, error) {
+	var m sendBody
+	root, err := parseObject(body)
+	if err != nil {
+		return m, err
+	}
+	if err := m.fields(root); err != nil {
+		return m, err
+	}
+	switch {
+	case strings.TrimSpace(m.to) == "":
+		return m, invalid("to", "is missing: it says who is to get the message")
+	case m.text == "" && len(m.media) == 0:
+		return m, invalid("text", "is missing: give text, media or both")
+	}
+	return m, nil
+}
+
+// parseObject checks that the body is one JSON object in UTF-8 and nothing else.
+func parseObject(body []byte) (gjson.Result, error) {
+	if !utf8.Valid(body) {
+		return gjson.Result{}, invalid("body", "is not valid UTF-8")
+	}
+	if !json.Valid(body) {
+		return gjson.Result{}, invalid("body", "is not one valid JSON object"+where(body))
+	}
+	root := gjson.ParseBytes(body)
+	if !root.IsObject() {
+		return gjson.Result{}, invalid("body", "must be a JSON object")
+	}
+	return root, nil
+}
+
+// where says at which byte a text stops being JSON.
+func where(body []byte) string {
+	var v json.RawMessage
+	if s, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, &v)); ok {
+		return ": it goes wrong at byte " + strconv.FormatInt(s.Offset, 10)
+	}
+	return ""
+}
+
+// fields reads what is known of the object. A known field that stands there twice is refused: which of them counts
+// would be a guess.
+func (m *sendBody) fields(root gjson.Result) error {
+	texts := map[string]*string{
+		"to": &m.to, "im": &m.im, "text": &m.text, "replyToMessageId": &m.replyTo,
+		"requestId": &m.requestID, "msgId": &m.msgID, "messageId": &m.messageID,
+	}
+	return eachField(root, func(name string, v gjson.Result) (bool, error) {
+		if target, ok := texts[name]; ok {
+			return true, readText(name, v, target)
+		}
+		switch name {
+		case "resend":
+			return true, readBool(name, v, &m.resend)
+		case "media":
+			media, err := readMedia(v)
+			m.media = media
+			return true, err
+		}
+		return false, nil
+	})
+}
+
+// eachField gives every field to read, which says whether it knows it, and refuses a known one that comes again.
+func eachField(object gjson.Result, read func(name string, v gjson.Result) (bool, error)) error {
+	var failed error
+	var seen []string
+	object.ForEach(func(key, v gjson.Result) bool {
+		name := textOf(key)
+		known, err := read(name, v)
+		switch {
+		case err != nil:
+			failed = err
+		case known && slices.Contains(seen, name):
+			failed = invalid(name, "is given twice")
+		case known:
+			seen = append(seen, name)
+		}
+		return failed == nil
+	})
+	return failed
+}
+
+// readText reads a string, and bounds it where it is an id.
+func readText(name string, v gjson.Result, target *string) error {
+	switch v.Type {
+	case gjson.Null:
+		return nil
+	case gjson.String:
+		*target = textOf(v)
+	default:
+		return invalid(name, "must be a string")
+	}
+	if name == "text" {
+		return nil
+	}
+	return checkID(name, *target)
+}
+
+// textOf is the string that v stands for. Escaped code units go through encoding/json, which minds broken pairs.
+func textOf(v gjson.Result) string {
+	if !strings.Contains(v.Raw, `\u`) {
+		return v.Str
+	}
+	var s string
+	if json.Unmarshal([]byte(v.Raw), &s) != nil {
+		return v.Str
+	}
+	return s
+}
+
+// checkID bounds an id's length.
+func checkID(name, id string) error {
+	switch {
+	case !utf8.ValidString(id):
+		return invalid(name, "is not valid UTF-8")
+	case len(id) > maxID && utf8.RuneCountInString(id) > maxID:
+		return invalid(name, fmt.Sprintf("is longer than %d characters", maxID))
+	}
+	return nil
+}
+
+// readBool reads true or false.
+func readBool(name string, v gjson.Result, target *bool) error {
+	switch v.Type {
+	case gjson.Null:
+	case gjson.True, gjson.False:
+		*target = v.Bool()
+	default:
+		return invalid(name, "must be true or false")
+	}
+	return nil
+}
+
+// readMedia reads the list of media.
+func readMedia(v gjson.Result) ([]outbound.Media, error) {
+	if v.Type == gjson.Null {
+		return nil, nil
+	}
+	if !v.IsArray() {
+		return nil, invalid("media", "must be a list")
+	}
+	var media []outbound.Media
+	var failed error
+	v.ForEach(func(_, item gjson.Result) bool {
+		one, err := readMedium(fmt.Sprintf("media[%d]", len(media)), item)
+		failed = err
+		media = append(media, one)
+		return err == nil
+	})
+	return media, failed
+}
+
+// readMedium reads one entry of the list.
+func readMedium(name string, v gjson.Result) (outbound.Media, error) {
+	var m outbound.Media
+	if !v.IsObject() {
+		return m, invalid(name, "must be an object")
+	}
+	err := eachField(v, func(field string, v gjson.Result) (bool, error) {
+		target, ok := map[string]*string{"type": &m.Type, "url": &m.URL, "name": &m.Name}[field]
+		switch {
+		case !ok || v.Type == gjson.Null:
+			return ok, nil
+		case v.Type != gjson.String:
+			return true, invalid(name+"."+field, "must be a string")
+		}
+		*target = textOf(v)
+		return true, nil
+	})
+	switch {
+	case err != nil:
+		return m, err
+	case !slices.Contains(mediaTypes, m.Type):
+		return m, invalid(name+".type", "must be one of "+strings.Join(mediaTypes, ", "))
+	case !isWebURL(m.URL):
+		return m, invalid(name+".url", "must be an http or https URL")
+	}
+	return m, nil
+}
+
+// isWebURL says that somebody could fetch it.
+func isWebURL(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
