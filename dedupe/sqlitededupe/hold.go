@@ -64,6 +64,7 @@ func (l *Ledger) hold(h *hold, now time.Time) {
 	h.token, h.lapses = l.serial, l.lapse(now)
 	l.held[name{h.entry.Owner, h.entry.Key}] = h
 	l.ids[h.entry.ID] = h
+	l.known.add(h.hash)
 }
 
 // drop ends the hold; whatever is on disk is true now. l.mu is locked.

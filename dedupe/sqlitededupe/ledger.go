@@ -15,8 +15,9 @@
 //	Finish      done, unknown or failed          the same
 //	Release     nothing, failed or waiting       the same
 //
-// A send with a new key is therefore two commits, Start and Finish. A claim only reads, and so does a replay. Of the
-// background sends that wait memory has only numbers, lane by lane; the messages are read when they are taken.
+// A send with a new key is therefore two commits, Start and Finish. A claim writes nothing, and that of a new key hardly
+// ever reads; a replay is one read. Of the background sends that wait memory has only numbers, lane by lane; the messages
+// are read when they are taken.
 package sqlitededupe
 
 import (
@@ -58,6 +59,7 @@ type Ledger struct {
 	held    map[name]*hold
 	ids     map[string]*hold
 	waiting backlog
+	known   filter
 	changes [256]uint64 // how often a row of these keys was changed on disk
 	serial  uint64      // the last token
 	closed  bool
@@ -74,7 +76,10 @@ func New(ctx context.Context, file *sqlitefile.File, o Options) (*Ledger, error)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	l := &Ledger{file: file, o: o, held: map[name]*hold{}, ids: map[string]*hold{}, serial: uint64(now.UnixNano())}
+	l := &Ledger{
+		file: file, o: o, held: map[name]*hold{}, ids: map[string]*hold{}, known: newFilter(),
+		serial: uint64(now.UnixNano()),
+	}
 	if err := file.Migrate(ctx, schema); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}

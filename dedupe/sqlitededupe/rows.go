@@ -13,7 +13,9 @@ import (
 
 // schema is the table. A key is found by a hash of it and its owner, so that the index stays small whatever keys look
 // like. The status is a word, for people who look into the file.
-var schema = sqlitefile.Schema{Name: "ledger", Steps: []string{`
+var schema = sqlitefile.Schema{Name: "ledger", Steps: []string{createTable}}
+
+const createTable = `
 	CREATE TABLE sends (
 		seq      INTEGER PRIMARY KEY,
 		hash     INTEGER NOT NULL,
@@ -30,8 +32,7 @@ var schema = sqlitefile.Schema{Name: "ledger", Steps: []string{`
 	);
 	CREATE INDEX sends_hash ON sends (hash);
 	CREATE INDEX sends_id ON sends (id);
-	CREATE INDEX sends_payload ON sends (seq) WHERE payload IS NOT NULL;`,
-}}
+	CREATE INDEX sends_payload ON sends (seq) WHERE payload IS NOT NULL;`
 
 const (
 	insertRow = `INSERT INTO sends (seq, hash, owner, key, id, lane, digest, status, accepted, over, record, payload)
@@ -46,6 +47,7 @@ const (
 	keyOfID  = `SELECT key FROM sends WHERE id = ? AND owner = ?`
 	backlogs = `SELECT seq, lane FROM sends WHERE payload IS NOT NULL AND status = 'waiting' ORDER BY seq`
 	lastSeq  = `SELECT max(seq) FROM sends`
+	hashes   = `SELECT hash FROM sends`
 )
 
 // found is what is known of a key: its row, or that it is held.
@@ -68,7 +70,8 @@ func (n name) hash() int64 {
 }
 
 // look finds out where the key stands. When it returns without an error l.mu is locked, so that what it found is still
-// true: the row is read without the lock, and read again if it changed meanwhile.
+// true: the row is read without the lock, and read again if it changed meanwhile. A row is made only by who holds its
+// key, and so never behind the back of the filter.
 func (l *Ledger) look(ctx context.Context, n name, now time.Time) (found, error) {
 	hash := n.hash()
 	change := &l.changes[uint8(hash)] //nolint:gosec // the low bits
@@ -76,6 +79,9 @@ func (l *Ledger) look(ctx context.Context, n name, now time.Time) (found, error)
 		l.mu.Lock()
 		if h := l.held[n]; h != nil && !h.lapsed(now) {
 			return found{entry: show(h.entry, dedupe.Running)}, nil
+		}
+		if !l.known.has(hash) {
+			return found{hash: hash}, nil
 		}
 		before := *change
 		l.mu.Unlock()
@@ -143,10 +149,17 @@ var statuses = map[string]dedupe.Status{
 	dedupe.Failed.String():  dedupe.Failed,
 }
 
-// load finds what waits, and the last number given.
+// load finds what waits, which keys there are, and the last number given.
 func (l *Ledger) load(tx *sqlitefile.Tx) error {
 	_, err := tx.One(lastSeq, func(r sqlitefile.Row) error {
 		l.seq.Store(r.Int(0))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = tx.Each(hashes, func(r sqlitefile.Row) error {
+		l.known.add(r.Int(0))
 		return nil
 	})
 	if err != nil {

@@ -42,40 +42,40 @@ type disk struct {
 	ledger *sqlitededupe.Ledger
 }
 
-func openDisk(t testing.TB, dir string, o sqlitededupe.Options) *disk {
-	t.Helper()
-	file, err := sqlitefile.Open(t.Context(), sqlitefile.Options{Dir: dir})
+func openDisk(tb testing.TB, dir string, o sqlitededupe.Options) *disk {
+	tb.Helper()
+	file, err := sqlitefile.Open(tb.Context(), sqlitefile.Options{Dir: dir})
 	if err != nil {
-		t.Fatalf("open file: %v", err)
+		tb.Fatalf("open file: %v", err)
 	}
 	d := &disk{dir: dir, file: file}
-	t.Cleanup(func() { d.close(t) })
-	if d.ledger, err = sqlitededupe.New(t.Context(), file, o); err != nil {
-		t.Fatalf("open ledger: %v", err)
+	tb.Cleanup(func() { d.close(tb) })
+	if d.ledger, err = sqlitededupe.New(tb.Context(), file, o); err != nil {
+		tb.Fatalf("open ledger: %v", err)
 	}
 	return d
 }
 
-func (d *disk) close(t testing.TB) {
-	t.Helper()
+func (d *disk) close(tb testing.TB) {
+	tb.Helper()
 	if d.ledger != nil {
 		if err := d.ledger.Close(); err != nil {
-			t.Errorf("close ledger: %v", err)
+			tb.Errorf("close ledger: %v", err)
 		}
 	}
 	if err := d.file.Close(); err != nil {
-		t.Errorf("close file: %v", err)
+		tb.Errorf("close file: %v", err)
 	}
 }
 
 // copied is a folder with what is on disk now, as a crash at this moment would leave it.
-func (d *disk) copied(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
+func (d *disk) copied(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
 	for _, suffix := range []string{"", "-wal"} {
 		from := d.file.Path() + suffix
 		if err := copyFile(from, filepath.Join(dir, filepath.Base(from))); err != nil {
-			t.Fatalf("copy %s: %v", filepath.Base(from), err)
+			tb.Fatalf("copy %s: %v", filepath.Base(from), err)
 		}
 	}
 	return dir

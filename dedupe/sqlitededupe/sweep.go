@@ -11,12 +11,13 @@ import (
 const sweepStep = 500
 
 const (
-	rowsAfter  = `SELECT seq, owner, key, accepted, over FROM sends WHERE seq > ? ORDER BY seq LIMIT ?`
+	rowsAfter  = `SELECT seq, accepted, over FROM sends WHERE seq > ? ORDER BY seq LIMIT ?`
 	deleteOver = `DELETE FROM sends WHERE seq = ? AND over > 0 AND over <= ?`
 )
 
 // Sweep implements [dedupe.Store]. Rows stand in the order in which they were made, and none is over before it is a
-// window old, so it begins with the oldest and ends at the first that is younger than that.
+// window old, so it begins with the oldest and ends at the first that is younger than that. A row that is held may go
+// too: its holder's next write makes it anew.
 func (l *Ledger) Sweep(ctx context.Context) error {
 	if l.o.Window == 0 {
 		return nil
@@ -42,12 +43,12 @@ func (l *Ledger) overAfter(ctx context.Context, after int64, now time.Time) (las
 	seen := 0
 	err = l.file.Read(ctx, func(tx *sqlitefile.Tx) error {
 		return tx.Each(rowsAfter, func(r sqlitefile.Row) error {
-			if r.Int(3) > young {
+			if r.Int(1) > young {
 				return nil
 			}
 			seen++
 			last = r.Int(0)
-			if end := r.Int(4); end > 0 && end <= now.UnixNano() && !l.holds(name{r.Text(1), r.Text(2)}) {
+			if end := r.Int(2); end > 0 && end <= now.UnixNano() {
 				over = append(over, last)
 			}
 			return nil
@@ -57,12 +58,6 @@ func (l *Ledger) overAfter(ctx context.Context, after int64, now time.Time) (las
 		last = 0
 	}
 	return last, over, err
-}
-
-func (l *Ledger) holds(n name) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.held[n] != nil
 }
 
 // forget removes the rows, unless they were changed meanwhile.

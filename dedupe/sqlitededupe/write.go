@@ -68,7 +68,7 @@ func (w *write) Exec(tx *sqlitefile.Tx) error {
 		if err != nil || n != 0 {
 			return err
 		}
-		return w.insert(tx) // it was swept when the claim had just been made
+		return w.insert(tx) // it was swept, since its window ended after the claim
 	}
 	for _, seq := range []uint64{was.Seq, uint64(w.hold.stale)} { //nolint:gosec // never negative
 		if err := remove(tx, seq); err != nil {
