@@ -6,6 +6,7 @@ BENCHCOUNT       ?= 10
 CHAOS_KILLS      ?= 200
 PKGS             ?= ./...
 
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null)
 GO       ?= go
 GOLANGCI ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 
@@ -23,7 +24,7 @@ demo: ## Run the whole loop with a play IM and a play agent.
 
 .PHONY: build
 build: ## Build the static binary bin/imrelay.
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/imrelay ./cmd/imrelay
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/imrelay ./cmd/imrelay
 
 .PHONY: test
 test: ## Install what the tests need, where it is missing, and run them.
