@@ -1,0 +1,113 @@
+// Package agent has what the agent kinds below it have in common: one signed POST, and what its answer means. It
+// decides nothing about retries; each kind says for itself what a success is.
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/imrelay/imrelay/relay"
+	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/relay/secret"
+	"github.com/imrelay/imrelay/signer"
+)
+
+// Headers that every attempt carries.
+const (
+	HeaderEventID = "X-Relay-Event-Id"
+	HeaderAttempt = "X-Relay-Attempt"
+)
+
+// defaultContentType is what a body is called that came without a type.
+const defaultContentType = "application/json"
+
+// Wire is what the daemon gives every kind beside its own configuration.
+type Wire struct {
+	// Doer makes the calls.
+	Doer egress.Doer
+	// Timeout bounds one attempt.
+	Timeout time.Duration
+	// StandardWebhooks adds the webhook-… headers, signed with the kind's secrets.
+	StandardWebhooks bool
+}
+
+// Poster posts an event's bytes as they stand.
+type Poster struct {
+	wire    Wire
+	url     string
+	schemes []signer.Scheme
+}
+
+// NewPoster returns a poster to url that signs with every scheme.
+func NewPoster(w Wire, url string, schemes ...signer.Scheme) *Poster {
+	return &Poster{wire: w, url: url, schemes: schemes}
+}
+
+// Post makes one attempt. Errors are [*relay.AttemptError].
+func (p *Poster) Post(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
+	h := make(http.Header, 8)
+	contentType := e.Note.ContentType
+	if contentType == "" {
+		contentType = defaultContentType
+	}
+	h["Content-Type"] = []string{contentType}
+	h[HeaderEventID] = []string{e.ID}
+	h[HeaderAttempt] = []string{strconv.Itoa(attempt)}
+	if e.Note.Traceparent != "" {
+		h["Traceparent"] = []string{e.Note.Traceparent}
+	}
+	now := time.Now()
+	for _, s := range p.schemes {
+		s.Sign(h, e.ID, now, e.Body)
+	}
+	answer, err := p.wire.Doer.Do(ctx, egress.Call{
+		Method: http.MethodPost, URL: p.url, Header: h, Body: e.Body, Timeout: p.wire.Timeout,
+	})
+	if err != nil {
+		return relay.Outcome{}, AttemptError(err)
+	}
+	return relay.Outcome{
+		Status: answer.Status, ContentType: answer.Header.Get("Content-Type"), Body: answer.Body,
+		RetryAfter: egress.RetryAfter(answer.Header.Get("Retry-After"), now),
+	}, nil
+}
+
+// AttemptError says of a failed call what it means for an attempt.
+func AttemptError(err error) *relay.AttemptError {
+	if ee, ok := errors.AsType[*egress.Error](err); ok {
+		return &relay.AttemptError{Unreachable: !ee.Written, Timeout: ee.Timeout, Reason: ee.Reason, Err: err}
+	}
+	return &relay.AttemptError{Reason: "attempt failed", Err: err}
+}
+
+// Secrets joins the two ways to configure secrets, one or a list of which the first signs, into what a scheme takes.
+func Secrets(one secret.Text, list []secret.Text) []string {
+	var out []string
+	if !one.IsZero() {
+		out = append(out, one.Reveal())
+	}
+	for _, s := range list {
+		out = append(out, s.Reveal())
+	}
+	return out
+}
+
+// Schemes are the digest under the header and, if the wire asks for it, Standard Webhooks, with the same secrets.
+func Schemes(w Wire, header string, secrets []string) ([]signer.Scheme, error) {
+	digest, err := signer.NewDigest(header, secrets...)
+	if err != nil {
+		return nil, err
+	}
+	out := []signer.Scheme{digest}
+	if !w.StandardWebhooks {
+		return out, nil
+	}
+	standard, err := signer.NewStandard(0, secrets...)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, standard), nil
+}
