@@ -18,11 +18,11 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 	defer f.end(t)
 	job := t.lease.Job
 	target := f.target.Load()
-	if target.Policy.over(job, f.storeNow(t)) {
+	if target.Policy.over(job, t.storeNow()) {
 		f.finish(ctx, t, done{verdict: bury(queue.Verdict{Reason: job.LastError}, reasonMaxAge)})
 		return
 	}
-	if !f.fresh(t) {
+	if !t.fresh() {
 		f.finish(ctx, t, done{verdict: queue.Verdict{Action: queue.Retry, Reason: job.LastError}, silent: true})
 		return
 	}
@@ -37,7 +37,7 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 		f.finish(ctx, t, done{verdict: v, silent: true})
 		return
 	}
-	j := judge{policy: target.Policy, now: f.storeNow(t), took: f.noted(t, r)}
+	j := judge{policy: target.Policy, now: t.storeNow(), took: f.noted(t, r)}
 	d := done{verdict: j.verdict(job, r), outcome: r.outcome, took: time.Since(began)}
 	if r.classify() == classUnreachable && f.circuit.open() {
 		d.open = true
@@ -46,17 +46,13 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 }
 
 // fresh says that enough of the lease is left to begin: a relay that was frozen since it took it does not post.
-func (f *feed) fresh(t *try) bool {
+func (t *try) fresh() bool {
 	whole := t.lease.Expires.Sub(t.lease.Taken)
 	return time.Since(t.since) < whole/2
 }
 
 // storeNow is the store's time.
-func (f *feed) storeNow(t *try) time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return t.lease.Taken.Add(time.Since(t.since))
-}
+func (t *try) storeNow() time.Time { return t.lease.Taken.Add(time.Since(t.since)) }
 
 // deliver makes the call.
 func (f *feed) deliver(ctx context.Context, target *Target, t *try) result {
@@ -75,16 +71,16 @@ func (f *feed) deliver(ctx context.Context, target *Target, t *try) result {
 
 // noted keeps what the result says of the agent, and returns when it had last taken an event before.
 func (f *feed) noted(t *try, r result) time.Time {
-	now := f.storeNow(t)
+	now := t.storeNow()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before := f.took
 	switch r.classify() {
 	case classTaken:
-		f.took, f.lastOK, f.lastErr = now, time.Now(), ""
+		f.took, f.ok, f.lastErr = now, time.Now(), ""
 	case classStopped:
 	default:
-		f.lastErr = r.reason()
+		f.failed, f.lastErr = time.Now(), r.reason()
 	}
 	return before
 }
@@ -113,7 +109,7 @@ func (f *feed) finish(ctx context.Context, t *try, d done) {
 		}
 		if d.verdict.Action == queue.Ack {
 			f.d.watches.settled(job, news)
-			f.d.meter.Delivered(f.name, f.storeNow(t).Sub(job.Accepted))
+			f.d.meter.Delivered(f.name, t.storeNow().Sub(job.Accepted))
 		} else {
 			defer f.d.watches.settled(job, news)
 		}

@@ -104,8 +104,8 @@ type AgentStatus struct {
 	Open bool
 	// InFlight counts the attempts under way.
 	InFlight int
-	// LastTaken is when it last took an event; zero: not since the start.
-	LastTaken time.Time
+	// LastTaken is when it last took an event, LastFailed when an attempt last failed; zero: not since the start.
+	LastTaken, LastFailed time.Time
 	// LastError is why the last failed attempt failed; empty since it last took one.
 	LastError string
 }

@@ -32,11 +32,12 @@ type feed struct {
 	troubled int             // of them, those of troubled lanes
 	probes   int             // of them, those that test an open circuit
 	took     time.Time       // by the store's clock
-	lastOK   time.Time
+	ok       time.Time       // the last attempt that was taken, by our clock
+	failed   time.Time       // the last one that was not
 	lastErr  string
 }
 
-// try is one attempt under way.
+// try is one attempt under way. It does not change.
 type try struct {
 	lease  queue.Lease
 	note   Note
@@ -178,11 +179,12 @@ func (f *feed) renew(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		held, err := f.d.source.Renew(ctx, f.leases())
+		asked := f.leases()
+		held, err := f.d.source.Renew(ctx, asked)
 		if err != nil {
 			continue // they are renewed at the next tick, or lapse
 		}
-		f.keep(held)
+		f.endLost(asked, held)
 	}
 }
 
@@ -199,21 +201,16 @@ func (f *feed) leases() []queue.Lease {
 	return out
 }
 
-// keep takes over the renewed leases, and ends the attempts whose lease was asked for and is not among them.
-func (f *feed) keep(held []queue.Lease) {
+// endLost ends the attempts whose lease was asked for and is not held any more.
+func (f *feed) endLost(asked, held []queue.Lease) {
+	kept := make(map[uint64]bool, len(held))
+	for _, l := range held {
+		kept[l.Token] = true
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	kept := make(map[uint64]queue.Lease, len(held))
-	for _, l := range held {
-		kept[l.Token] = l
-	}
-	for token, t := range f.tries {
-		if time.Since(t.since) < renewEvery/2 {
-			continue
-		}
-		if l, ok := kept[token]; ok {
-			t.lease.Taken, t.lease.Expires, t.since = l.Taken, l.Expires, time.Now()
-		} else {
+	for _, l := range asked {
+		if t := f.tries[l.Token]; t != nil && !kept[l.Token] {
 			t.cancel(errLost)
 		}
 	}
@@ -253,5 +250,7 @@ func (f *feed) status() AgentStatus {
 	open := f.circuit.open()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return AgentStatus{Name: f.name, Open: open, InFlight: len(f.tries), LastTaken: f.lastOK, LastError: f.lastErr}
+	return AgentStatus{
+		Name: f.name, Open: open, InFlight: len(f.tries), LastTaken: f.ok, LastFailed: f.failed, LastError: f.lastErr,
+	}
 }
