@@ -1,0 +1,285 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sethvargo/go-retry"
+
+	"github.com/imrelay/imrelay/dedupe"
+)
+
+// deliver sends what is left of a message's parts, in order, in its turn.
+func (s *Sender) deliver(ctx context.Context, j *job) *Error {
+	d := s.desk(j.Account)
+	j.rec.Long = j.rec.Long || len(j.pieces) > 1
+	if !j.background {
+		if err := s.line(ctx, d, j); err != nil {
+			return j.rec.at(s.unstarted(ctx, j, err))
+		}
+		defer d.leave(j.ticket)
+	}
+	for i, p := range j.pieces {
+		if len(j.rec.IDs) > 0 {
+			ctx = context.WithoutCancel(ctx)
+			s.goOn(j)
+		}
+		id, err := s.part(ctx, d, j, s.message(j, p))
+		if err != nil {
+			return j.rec.at(err)
+		}
+		j.rec.IDs, j.rec.At, j.rec.Fence = append(slices.Clone(j.rec.IDs), id), j.rec.At+p.End-p.Start, p.Fence
+		if i < len(j.pieces)-1 {
+			s.note(ctx, j)
+		}
+	}
+	s.finish(ctx, j, dedupe.Done)
+	return nil
+}
+
+// cut cuts what is left of the text into parts. Media alone are one part.
+func (s *Sender) cut(j *job) []Piece {
+	if len(j.rec.IDs) > 0 && j.rec.At >= len(j.Text) {
+		return nil
+	}
+	return Cutter{Fits: s.account(j).fits, Limit: maxParts + 1}.Cut(j.Text[j.rec.At:], j.rec.Fence)
+}
+
+// fitting tells what fits one message of the account: by its limit in characters and its IM's in the IM's own unit.
+func fitting(a Account) func(string) bool {
+	chars, units := a.Limits.MaxText, 0
+	m, ok := a.Connector.(Measured)
+	if ok {
+		units = m.MaxText()
+	}
+	return func(text string) bool {
+		return (chars <= 0 || len(text) <= chars || utf8.RuneCountInString(text) <= chars) &&
+			(units <= 0 || m.Measure(text) <= units)
+	}
+}
+
+// goOn gives the next part of a caller's message the patience that the first one had. Its place in the pace it waits
+// for without a bound.
+func (s *Sender) goOn(j *job) {
+	if !j.background {
+		j.deadline = time.Now().Add(s.hold)
+	}
+}
+
+// line waits for the message's turn among those to its recipient.
+func (s *Sender) line(ctx context.Context, d *desk, j *job) *Error {
+	j.ticket = &ticket{to: j.To, turn: make(chan *Error, 1), owed: len(j.pieces), deadline: j.deadline}
+	if err := d.enter(ctx, j.ticket, s.account(j).Limits); err != nil {
+		return err
+	}
+	err := s.turn(ctx, j.ticket)
+	if err != nil {
+		d.leave(j.ticket)
+	}
+	return err
+}
+
+func (s *Sender) turn(ctx context.Context, t *ticket) *Error {
+	select {
+	case err := <-t.turn:
+		return err
+	case <-ctx.Done():
+		return errLeft(ctx.Err())
+	case <-s.closing:
+		return errStopping()
+	}
+}
+
+// account is the account as of now, or one that cannot send if it is gone.
+func (s *Sender) account(j *job) account { return s.table.Load().accounts[j.Account] }
+
+// message is what goes to the IM for one part.
+func (s *Sender) message(j *job, p Piece) Message {
+	m := Message{Account: j.Account, To: j.To, Text: p.Text, RequestID: j.id}
+	n := len(j.rec.IDs)
+	if j.rec.Long {
+		m.RequestID += "-" + strconv.Itoa(n+1)
+	}
+	if n == 0 {
+		m.ReplyTo, m.Media = j.ReplyTo, j.Media
+	}
+	return m
+}
+
+// part sends one part: it is started in the ledger before each call, and settled there after the last one.
+func (s *Sender) part(ctx context.Context, d *desk, j *job, m Message) (string, *Error) {
+	if err := s.place(ctx, d, j); err != nil {
+		return "", s.unstarted(ctx, j, err)
+	}
+	t := try{backoff: s.backoff(j)}
+	for {
+		t.attempt++
+		c, err := s.attempt(ctx, d, j, m)
+		if err != nil {
+			return "", s.giveUp(ctx, j, t, err)
+		}
+		c.attempt = t.attempt
+		if c.err == nil {
+			d.flow(j.To)
+			s.sent(ctx, j, c)
+			return c.id, nil
+		}
+		c.verdict = s.judge(d, j, c.err, &t)
+		s.failed(j, c)
+		if c.verdict.final != nil {
+			return "", s.settle(ctx, j, c.verdict)
+		}
+		if !t.uncertain {
+			s.note(ctx, j)
+		}
+		if c.verdict.stick {
+			d.stick(j.ticket, time.Now().Add(c.verdict.wait))
+		}
+		if err := s.wait(ctx, nil, c.verdict.wait); err != nil {
+			return "", s.giveUp(ctx, j, t, err)
+		}
+	}
+}
+
+// call is one call to the IM and what came of it.
+type call struct {
+	m       Message
+	attempt int
+	took    time.Duration
+	id      string
+	err     *SendError
+	verdict verdict
+}
+
+// attempt makes one call, once nothing is in its way. Its error means that no call was made.
+func (s *Sender) attempt(ctx context.Context, d *desk, j *job, m Message) (call, *Error) {
+	if err := s.clear(ctx, d, j); err != nil {
+		return call{}, err
+	}
+	if j.background {
+		select {
+		case s.pump.calls <- struct{}{}:
+		case <-s.closing:
+			return call{}, errStopping()
+		}
+		defer func() { <-s.pump.calls }()
+	}
+	c := s.account(j).Connector
+	if c == nil {
+		return call{m: m, err: &SendError{Reason: NotSent, Detail: "the account cannot send"}}, nil
+	}
+	if err := s.start(ctx, j); err != nil {
+		return call{}, err
+	}
+	return s.call(ctx, j, c, m), nil
+}
+
+// call calls the IM. The caller's leaving does not end it.
+func (s *Sender) call(ctx context.Context, j *job, to Connector, m Message) call {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callBound)
+	defer cancel()
+	defer s.onAbort(cancel)()
+	began := time.Now()
+	receipt, err := to.Send(ctx, m)
+	c := call{m: m, took: time.Since(began), id: receipt.ID}
+	outcome := "sent"
+	if err != nil {
+		c.err = sendError(err)
+		outcome = c.err.Reason.String()
+	}
+	s.observer.Called(j.Account, outcome, c.took)
+	return c
+}
+
+// sendError is the connector's error. One that breaks its contract may have sent.
+func sendError(err error) *SendError {
+	if e, ok := errors.AsType[*SendError](err); ok && e.Reason >= NotSent && e.Reason <= Uncertain {
+		return e
+	}
+	return &SendError{Reason: Uncertain, Err: err}
+}
+
+// backoff is the curve of an attempt's successors: a caller's send is soon over, a background send has a day.
+func (s *Sender) backoff(j *job) retry.Backoff {
+	base, longest := 100*time.Millisecond, time.Second
+	if j.background {
+		base, longest = time.Second, 5*time.Minute
+	}
+	return retry.WithJitterPercent(20, retry.WithCappedDuration(longest, retry.NewExponential(base)))
+}
+
+// place waits for the part's place in the pace.
+func (s *Sender) place(ctx context.Context, d *desk, j *job) *Error {
+	began := time.Now()
+	for {
+		if err := s.clear(ctx, d, j); err != nil {
+			return err
+		}
+		p, ok, err := d.reserve(ctx, j.ticket, s.account(j).Limits, s.reach(j))
+		if err != nil {
+			return err
+		}
+		switch {
+		case ok:
+			if err := s.wait(ctx, nil, p.Delay); err != nil {
+				p.Cancel()
+				return err
+			}
+			s.observer.Held(j.Account, time.Since(began))
+			return nil
+		case j.background || len(j.rec.IDs) > 0:
+			// It does not take places so far ahead that callers' sends would be refused because of it.
+			if err := s.wait(ctx, nil, p.Delay-s.reach(j)); err != nil {
+				return err
+			}
+		default:
+			return errRateLimited(p.Delay)
+		}
+	}
+}
+
+// reach is how far ahead a place may be taken.
+func (s *Sender) reach(j *job) time.Duration {
+	if j.background || len(j.rec.IDs) > 0 {
+		return s.hold / 2
+	}
+	return time.Until(j.deadline)
+}
+
+// clear waits until the IM's throttles are over.
+func (s *Sender) clear(ctx context.Context, d *desk, j *job) *Error {
+	for {
+		h, now := d.hold(j.To), time.Now()
+		if !h.until.After(now) {
+			return nil
+		}
+		if err := h.refusal(now, j.deadline); err != nil {
+			return err
+		}
+		if err := s.wait(ctx, nil, h.until.Sub(now)); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for the event or the time, whichever comes first; a nil event never comes.
+func (s *Sender) wait(ctx context.Context, event <-chan struct{}, d time.Duration) *Error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-event:
+	case <-t.C:
+	case <-ctx.Done():
+		return errLeft(ctx.Err())
+	case <-s.closing:
+		return errStopping()
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+package outbound
+
+import (
+	"context"
+	"time"
+)
+
+// Rate lets N sends go in each Per. The zero value bounds nothing.
+type Rate struct {
+	N   int
+	Per time.Duration
+	// Burst is how many may go at once; 0: N.
+	Burst int
+}
+
+// Unlimited says that the rate bounds nothing.
+func (r Rate) Unlimited() bool { return r.N <= 0 || r.Per <= 0 }
+
+// Limits bound what an account sends. The zero value bounds nothing.
+type Limits struct {
+	// Account is for all sends of the account together, Recipient for those to one recipient.
+	Account, Recipient Rate
+	// MaxText is the longest text of one message in characters; 0: no bound but the connector's.
+	MaxText int
+}
+
+// Slot is a place in an account's pace.
+type Slot struct {
+	Account, Recipient string
+	// Limits are those of the moment; a limiter follows when they change.
+	Limits Limits
+	// AheadAccount and AheadRecipient are how many sends that have no place yet will take theirs before.
+	AheadAccount, AheadRecipient int
+}
+
+// Place is a reserved slot.
+type Place struct {
+	// Delay is how long to wait for it.
+	Delay time.Duration
+	// Cancel gives it back to those who come later, if its time has not come yet.
+	Cancel func()
+}
+
+// Limiter keeps the pace. Both methods are quick: an account's line stands still meanwhile. They are safe for concurrent
+// use.
+type Limiter interface {
+	// Delay tells how long a send would wait for the slot, and takes nothing.
+	Delay(ctx context.Context, s Slot) (time.Duration, error)
+	// Reserve takes the slot; Ahead… do not count.
+	Reserve(ctx context.Context, s Slot) (Place, error)
+}

@@ -1,0 +1,306 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/imrelay/imrelay/dedupe"
+)
+
+const (
+	// callBound is how long a call to the IM may take at the very most; connectors have shorter ones.
+	callBound = time.Minute
+	// storeBound is how long the ledger may take for one change.
+	storeBound = 10 * time.Second
+	// storePause is when to ask again after the ledger refused.
+	storePause = time.Second
+	// callsAtOnce is how many background sends are at the IMs at one time.
+	callsAtOnce = 64
+	// maxAge is how long a background send is tried.
+	maxAge = 24 * time.Hour
+)
+
+// Account is how one IM account sends.
+type Account struct {
+	// Connector calls the IM; nil: the account cannot send.
+	Connector Connector
+	// Limits bound it.
+	Limits Limits
+}
+
+// Table is the accounts by name. It must not be changed after it was given away.
+type Table map[string]Account
+
+// SentFunc is told of each message that the IM took, before Send returns. id may be empty.
+type SentFunc func(ctx context.Context, account, to, id string) error
+
+// KnownFunc tells on which accounts a conversation has been seen.
+type KnownFunc func(ctx context.Context, conversation string) ([]string, error)
+
+// Observer counts. Its methods must not block, and are safe for concurrent use.
+type Observer interface {
+	// Ended is told how a send ended: sent, replayed, or the code of its error.
+	Ended(account, outcome string, took time.Duration)
+	// Called is told of each call to an IM: sent, or the reason of its error.
+	Called(account, outcome string, took time.Duration)
+	// Held is told how long a message waited for its place in the pace.
+	Held(account string, waited time.Duration)
+}
+
+// Options are what a Sender is made of.
+type Options struct {
+	// Store is the ledger. The Sender does not close or sweep it.
+	Store dedupe.Store
+	// Limiter keeps the pace; the limits come with each question.
+	Limiter Limiter
+	// Accounts are those to begin with.
+	Accounts Table
+	// Hold is how long a caller's send may be held up before it is refused.
+	Hold time.Duration
+	// Sent, Known and Observer may be nil.
+	Sent     SentFunc
+	Known    KnownFunc
+	Observer Observer
+	// Log gets a line for each call to an IM and for each refusal.
+	Log *zap.Logger
+}
+
+// Sender sends messages: see the package's comment for the way of one. New makes it, Run sends in the background,
+// Close ends it.
+type Sender struct {
+	store    dedupe.Store
+	limiter  Limiter
+	hold     time.Duration
+	sentHook SentFunc
+	known    KnownFunc
+	observer Observer
+	log      *zap.Logger
+
+	table   atomic.Pointer[table]
+	flights flights
+	claims  claims
+	pump    pump
+
+	mu    sync.Mutex
+	desks map[string]*desk
+	// stopped is set when no new send is taken; active are those under way.
+	stopped bool
+	active  sync.WaitGroup
+	// closing ends all waits; abort ends the calls that onAbort was told of.
+	closing chan struct{}
+	abort   context.CancelFunc
+	onAbort func(f func()) (stop func() bool)
+}
+
+// New makes a Sender.
+func New(o Options) (*Sender, error) {
+	switch {
+	case o.Store == nil:
+		return nil, errors.New("make sender: no store")
+	case o.Limiter == nil:
+		return nil, errors.New("make sender: no limiter")
+	case o.Log == nil:
+		return nil, errors.New("make sender: no logger")
+	}
+	s := &Sender{
+		store: o.Store, limiter: o.Limiter, hold: o.Hold, sentHook: o.Sent, known: o.Known, observer: o.Observer, log: o.Log,
+		desks: map[string]*desk{}, closing: make(chan struct{}),
+	}
+	aborted, abort := context.WithCancel(context.Background())
+	s.abort, s.onAbort = abort, func(f func()) func() bool { return context.AfterFunc(aborted, f) }
+	if s.observer == nil {
+		s.observer = unobserved{}
+	}
+	s.pump.init()
+	if err := s.lookBack(); err != nil {
+		return nil, fmt.Errorf("make sender: %w", err)
+	}
+	s.Reload(o.Accounts)
+	return s, nil
+}
+
+// lookBack asks whether an earlier run left sends in the ledger. If not, no line has to wait for Run to look.
+func (s *Sender) lookBack() error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeBound)
+	defer cancel()
+	n, err := s.store.Waiting(ctx)
+	if err != nil {
+		return fmt.Errorf("count queued sends: %w", err)
+	}
+	s.pump.caughtUp = n == 0
+	return nil
+}
+
+// table is the accounts with what their connectors can do beside sending.
+type table struct{ accounts map[string]account }
+
+// allowed are the accounts that the client may use, by name.
+func (t *table) allowed(c Client) []string {
+	names := slices.Sorted(maps.Keys(t.accounts))
+	if len(c.Accounts) == 0 {
+		return names
+	}
+	return slices.DeleteFunc(names, func(n string) bool { return !slices.Contains(c.Accounts, n) })
+}
+
+type account struct {
+	Account
+	fits       func(string) bool
+	idempotent time.Duration
+}
+
+// Reload takes over new accounts and limits at once. Sends under way go on, with the new ones from their next step.
+func (s *Sender) Reload(t Table) {
+	next := &table{accounts: make(map[string]account, len(t))}
+	for name, a := range t {
+		in := account{Account: a, fits: fitting(a)}
+		if i, ok := a.Connector.(Idempotent); ok {
+			in.idempotent = i.Window()
+		}
+		next.accounts[name] = in
+	}
+	s.table.Store(next)
+}
+
+// desk returns the account's lines. They outlive a reload.
+func (s *Sender) desk(name string) *desk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.desks[name]
+	if d == nil {
+		d = newDesk(name, s.limiter, s.pump.fence())
+		s.desks[name] = d
+	}
+	return d
+}
+
+// begin counts a send as under way, unless the Sender is stopping.
+func (s *Sender) begin() *Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return errStopping()
+	}
+	s.active.Add(1)
+	return nil
+}
+
+// stop takes no new sends and ends all waits.
+func (s *Sender) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.stopped = true
+		close(s.closing)
+	}
+}
+
+// Close takes no new sends, and waits for those under way. Whoever waits for a turn, a place or a retry is refused
+// with shutting_down, and what is queued stays queued. When ctx ends first, calls to the IM are cut off: their outcome
+// is unknown. It may be called more than once.
+func (s *Sender) Close(ctx context.Context) error {
+	s.stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.active.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		s.abort()
+		<-done
+		return fmt.Errorf("close sender: %w", ctx.Err())
+	}
+}
+
+// Send sends one message and returns when its outcome is known. A caller who leaves before the message was started
+// takes it along; after that it is sent all the same. Every error is an [*Error].
+func (s *Sender) Send(ctx context.Context, r Request) (Result, error) {
+	j := s.newJob(r)
+	if err := s.begin(); err != nil {
+		return Result{}, s.refused(j, err)
+	}
+	defer s.active.Done()
+	if err := s.prepare(ctx, j); err != nil {
+		return Result{}, s.refused(j, err)
+	}
+	var (
+		res Result
+		err *Error
+	)
+	if r.Key == "" {
+		err = s.deliver(ctx, j)
+		res = Result{MessageIDs: j.rec.IDs}
+	} else {
+		res, err = s.once(ctx, j)
+	}
+	if err != nil {
+		return Result{}, s.refused(j, err)
+	}
+	s.ended(j, res.Replayed)
+	return res, nil
+}
+
+// job is one message on its way.
+type job struct {
+	Request
+	id      string
+	digest  [32]byte
+	arrived time.Time
+	// deadline is until when it may be held up.
+	deadline   time.Time
+	background bool
+	// entry is its row in the ledger; kept says that it has one.
+	entry dedupe.Entry
+	kept  bool
+	rec   record
+	// pieces are what is left of the text.
+	pieces []Piece
+	// started says that the ledger counts with a call under way.
+	started bool
+	// ticket is its place in the line.
+	ticket *ticket
+	// told says that its last failure was logged.
+	told bool
+}
+
+func (s *Sender) newJob(r Request) *job {
+	now := time.Now()
+	return &job{Request: r, arrived: now, deadline: now.Add(s.hold)}
+}
+
+// prepare resolves the account and checks what can be checked before the ledger is asked.
+func (s *Sender) prepare(ctx context.Context, j *job) *Error {
+	name, err := s.resolve(ctx, j.Request)
+	if err != nil {
+		return err
+	}
+	j.Account = name
+	if j.pieces = s.cut(j); len(j.pieces) > maxParts {
+		return refuse(CodeInvalid, "text is too long: it would need more than %d parts; shorten it", maxParts)
+	}
+	id, cause := uuid.NewV7()
+	if cause != nil {
+		return errStore(fmt.Errorf("make id: %w", cause))
+	}
+	j.id, j.digest = "msg_"+id.String(), digest(j.Request)
+	return nil
+}
+
+// unobserved counts nothing.
+type unobserved struct{}
+
+func (unobserved) Ended(string, string, time.Duration)  {}
+func (unobserved) Called(string, string, time.Duration) {}
+func (unobserved) Held(string, time.Duration)           {}

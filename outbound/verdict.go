@@ -1,0 +1,171 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sethvargo/go-retry"
+
+	"github.com/imrelay/imrelay/dedupe"
+)
+
+const (
+	// unavailableFor is when to ask again after the IM could not be reached and did not say.
+	unavailableFor = 5 * time.Second
+	// repeats is how often a message of unknown outcome is repeated where the IM drops repeats.
+	repeats = 2
+)
+
+// try is what is known of a part's attempts.
+type try struct {
+	attempt int
+	backoff retry.Backoff
+	// uncertain says that one of them may have reached the IM.
+	uncertain bool
+}
+
+// verdict is what follows from a failed call: another one after a while, or the end.
+type verdict struct {
+	wait time.Duration
+	// stick says that those behind in the line are told.
+	stick bool
+	final *Error
+	// state is how the ledger keeps a final failure; 0: it does not.
+	state dedupe.Status
+	// decided says it in a word for the log.
+	decided string
+}
+
+// judge decides what follows from a failed call.
+func (s *Sender) judge(d *desk, j *job, e *SendError, t *try) verdict {
+	wait, _ := t.backoff.Next()
+	now := time.Now()
+	var final *Error
+	switch e.Reason {
+	case Rejected:
+		// Where the IM drops repeats, this is its word on the first call too.
+		return j.end(errRejected(e))
+	case Throttled:
+		d.throttle(j.To, e)
+		h := d.hold(j.To)
+		wait, final = h.until.Sub(now), h.refusal(now, j.deadline)
+	case NotSent:
+		if wait = max(wait, min(e.After, believedUpTo)); now.Add(wait).After(j.deadline) {
+			final = errUnavailable(max(e.After, unavailableFor))
+		}
+	default:
+		t.uncertain = true
+		if t.attempt > repeats || s.account(j).idempotent <= callBound+wait || now.Add(wait).After(j.deadline) {
+			return inDoubt()
+		}
+	}
+	switch {
+	case final == nil:
+		return verdict{wait: wait, stick: j.background && e.Reason == NotSent, decided: "retry"}
+	case t.uncertain:
+		return inDoubt()
+	}
+	return j.end(final)
+}
+
+func inDoubt() verdict {
+	return verdict{final: errUnknown(), state: dedupe.Unknown, decided: "unknown"}
+}
+
+// end gives up: a caller's key is free again, a background send has failed.
+func (j *job) end(err *Error) verdict {
+	if j.background {
+		return verdict{final: err, state: dedupe.Failed, decided: "failed"}
+	}
+	return verdict{final: err, decided: "refused"}
+}
+
+// settle stores a final failure.
+func (s *Sender) settle(ctx context.Context, j *job, v verdict) *Error {
+	if v.state == 0 {
+		s.release(ctx, j)
+		return v.final
+	}
+	j.rec.Fail = &failure{Code: v.final.Code, Message: v.final.Message, Upstream: v.final.Upstream}
+	s.finish(ctx, j, v.state)
+	return v.final
+}
+
+// giveUp ends a part whose next call was not made.
+func (s *Sender) giveUp(ctx context.Context, j *job, t try, err *Error) *Error {
+	if t.uncertain {
+		return s.settle(ctx, j, inDoubt())
+	}
+	return s.unstarted(ctx, j, err)
+}
+
+// unstarted gives the key back: nothing is under way.
+func (s *Sender) unstarted(ctx context.Context, j *job, err *Error) *Error {
+	if j.background && (err.Code == CodeUpstreamRateLimited || err.Code == CodeUpstreamUnavailable) {
+		return s.settle(ctx, j, j.end(err))
+	}
+	s.release(ctx, j)
+	return err
+}
+
+// start makes durable that a part is about to go.
+func (s *Sender) start(ctx context.Context, j *job) *Error {
+	if !j.kept || j.started {
+		return nil
+	}
+	b, err := j.rec.encode()
+	if err == nil {
+		err = s.commit(ctx, func(ctx context.Context) error { return s.store.Start(ctx, j.entry, b) })
+	}
+	switch {
+	case err == nil:
+		j.started = true
+		return nil
+	case errors.Is(err, dedupe.ErrLost):
+		return errInProgress()
+	}
+	return errStore(err)
+}
+
+// note makes durable that nothing is under way.
+func (s *Sender) note(ctx context.Context, j *job) {
+	s.keep(ctx, j, func(ctx context.Context, b []byte) error { return s.store.Note(ctx, j.entry, b) })
+}
+
+func (s *Sender) finish(ctx context.Context, j *job, state dedupe.Status) {
+	s.keep(ctx, j, func(ctx context.Context, b []byte) error { return s.store.Finish(ctx, j.entry, state, b) })
+}
+
+// release gives the key back, with the parts that were sent.
+func (s *Sender) release(ctx context.Context, j *job) {
+	s.keep(ctx, j, func(ctx context.Context, b []byte) error {
+		if len(j.rec.IDs) == 0 {
+			b = nil
+		}
+		return s.store.Release(ctx, j.entry, b)
+	})
+}
+
+// keep stores the record. What was sent was sent: a ledger that fails now is for the log, and for a repeat of the key,
+// which finds the outcome unknown.
+func (s *Sender) keep(ctx context.Context, j *job, store func(ctx context.Context, b []byte) error) {
+	if !j.kept {
+		return
+	}
+	j.started = false
+	b, err := j.rec.encode()
+	if err == nil {
+		err = s.commit(ctx, func(ctx context.Context) error { return store(ctx, b) })
+	}
+	if err != nil {
+		s.unkept(j, err)
+	}
+}
+
+// commit changes the ledger even if the caller has left.
+func (s *Sender) commit(ctx context.Context, change func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeBound)
+	defer cancel()
+	return change(ctx)
+}
