@@ -191,14 +191,17 @@ ims: {a: {format: generic}}
 agents:
   x: &base {kind: webhook, timeout: 9s, concurrency: ${N}}
   y: {<<: *base, timeout: 3s}
+  z: {timeout: 3s, <<: [*base]}
 routes: [{agent: x}]
 `
 	c, err := config.Parse("c.yaml", []byte(file), env("N", "7"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if y := c.Agents["y"]; y.Kind != "webhook" || y.Timeout != 3*time.Second || y.Concurrency != 7 {
-		t.Errorf("got kind %s, timeout %s, concurrency %d, want webhook, 3s, 7", y.Kind, y.Timeout, y.Concurrency)
+	for _, name := range []string{"y", "z"} {
+		if a := c.Agents[name]; a.Kind != "webhook" || a.Timeout != 3*time.Second || a.Concurrency != 7 {
+			t.Errorf("%s: got kind %s, timeout %s, concurrency %d, want webhook, 3s, 7", name, a.Kind, a.Timeout, a.Concurrency)
+		}
 	}
 }
 
@@ -293,6 +296,7 @@ func TestPrecedence(t *testing.T) {
 	}{
 		{"file over default", "127.0.0.1:3", env(), nil},
 		{"environment over file", "127.0.0.1:2", env("IMRELAY_LISTEN", "127.0.0.1:2"), nil},
+		{"an empty variable is none", "127.0.0.1:3", env("IMRELAY_LISTEN", ""), nil},
 		{"flag over environment", "127.0.0.1:1", env("IMRELAY_LISTEN", "127.0.0.1:2"), []config.Flag{flag}},
 		{"other variables are not for files", "127.0.0.1:3", env("IM_SELF", "x", "IM_SEND_TOKEN", "y"), nil},
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -29,6 +30,9 @@ func (c Config) Print(w io.Writer) error {
 	}
 	return nil
 }
+
+// mask is what a hidden value looks like, as a secret does.
+var mask = secret.New("any").String()
 
 type printer struct {
 	journal *journal
@@ -130,7 +134,8 @@ func (p *printer) tables(v reflect.Value, path, key string, depth int) {
 	}
 }
 
-// harmless are keys of kinds that hold no secret. Of all others nothing is shown: an address may hold a token too.
+// harmless are keys of kinds that hold no secret. Of all others nothing is shown, and of an
+// address only where it leads: the rest may hold a token too.
 var harmless = []string{
 	"mode", "channel", "model", "app_id", "window", "signature_header", "token_header", "paths",
 }
@@ -139,8 +144,10 @@ var harmless = []string{
 func (p *printer) own(e entry, path string, depth int) {
 	key := quote(e.key)
 	switch {
+	case e.key == "url" && e.value.scalar():
+		p.line(depth, path, key, quote(shownURL(e.value.text)))
 	case !slices.Contains(harmless, e.key):
-		p.line(depth, path, key, quote(secret.New("set").String()))
+		p.line(depth, path, key, quote(mask))
 	case e.value.form == table:
 		p.line(depth, path, key, "")
 		for _, inner := range e.value.entries {
@@ -149,6 +156,19 @@ func (p *printer) own(e entry, path string, depth int) {
 	default:
 		p.line(depth, path, key, quote(e.value.text))
 	}
+}
+
+// shownURL is the part of a URL that tells where it leads and is never secret.
+func shownURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return mask
+	}
+	shown := u.Scheme + "://" + u.Host
+	if strings.TrimPrefix(u.RequestURI(), "/") != "" {
+		shown += "/" + mask
+	}
+	return shown
 }
 
 // show writes a leaf.

@@ -22,7 +22,7 @@ ims:
     filter: 'text != "$${x}"'
     send: {kind: http, url: "http://h/", mode: "on"}
     limits: {rate: 20/m}
-agents: {b: {kind: k, paths: {id: x.y}}}
+agents: {b: {kind: k, url: "https://u:p@h:1/hook?t=x", paths: {id: x.y}}}
 routes:
   - {im: a, agent: b}
 `
@@ -74,7 +74,7 @@ ims:
     send:
       kind: http  # line 9
       timeout: 10s  # default
-      url: "******"  # line 9
+      url: http://h  # line 9
       mode: "on"  # line 9
     limits:
       rate: "20/m"  # line 10
@@ -94,6 +94,7 @@ agents:
       park_after: 1m  # default
       max_attempts: 0  # default
       max_age: 24h  # default
+    url: "https://h:1/******"  # line 11
     paths:
       id: x.y  # line 11
 routes:

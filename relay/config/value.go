@@ -144,10 +144,8 @@ func (r *reader) value(n ast.Node, key string, depth int) *value {
 	}
 	switch n := n.(type) {
 	case *ast.AnchorNode:
-		name := n.Name.String()
-		delete(r.anchors, name) // an alias inside its own anchor finds nothing
 		v = r.value(n.Value, key, depth+1)
-		r.anchors[name] = v
+		r.anchors[n.Name.String()] = v // only now, so that no value holds itself
 	case *ast.AliasNode:
 		known, ok := r.anchors[n.Value.String()]
 		if !ok {
