@@ -1,6 +1,13 @@
 // Package egress makes outgoing HTTP calls to agents and IMs: one request, one bounded answer, and an error that says
-// whether a byte was written. It follows no redirect, reads no proxy's mind, dials no cloud metadata address, and
-// retries nothing: that is its callers' business.
+// whether a byte was written. It follows no redirect, asks for no compression, uses no proxy unless it is given one,
+// dials no cloud metadata address, and repeats nothing that may have left: that is its callers' business.
+//
+// # Why it is no http.Client
+//
+// [http.Transport] runs two goroutines a connection and hands every answer over twice; that was half the cost of
+// delivering a message. It also repeats requests on its own judgement and does not say whether anything was written.
+// [Client] does each call on the caller's goroutine, over a pool of connections of its own; answers are parsed by
+// [http.ReadResponse]. It speaks HTTP/1.1 only.
 package egress
 
 import (
@@ -12,14 +19,18 @@ import (
 // MaxAnswer is how much of an answer's body is read.
 const MaxAnswer = 64 << 10
 
+// DefaultTimeout bounds a call that brings no Timeout.
+const DefaultTimeout = 30 * time.Second
+
 // Call is one request.
 type Call struct {
 	Method, URL string
-	// Header is sent as it stands.
+	// Header is sent as it stands, but for Host, Content-Length, Transfer-Encoding and Connection, which are ours. A
+	// User-Agent is added if there is none.
 	Header http.Header
 	// Body is sent with its length. It must not be changed until Do returns.
 	Body []byte
-	// Timeout bounds the whole call, connecting and reading the answer included.
+	// Timeout bounds the whole call, connecting and reading the answer included; 0: [DefaultTimeout].
 	Timeout time.Duration
 }
 
