@@ -459,6 +459,30 @@ func TestHangingConversationsAreIsolated(t *testing.T) {
 	}
 }
 
+// Conversations whose last attempt failed share half of the slots, even when nobody else wants the others.
+func TestTroubledShareHalf(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		agent := &scriptAgent{}
+		agent.answer = func(ctx context.Context, _ relay.Event, _ int) (relay.Outcome, error) {
+			_, _ = hang(ctx, 3*time.Second)
+			return status(500)
+		}
+		r := newRig(t, agent, func(s *setup) { s.concurrency, s.policy.Cap = 12, time.Second })
+		for c := range 36 {
+			r.post(fmt.Sprint(c), "1", 0)
+		}
+		synctest.Wait()
+		if n := r.disp.Agents()[0].InFlight; n != 12 {
+			t.Errorf("first attempts: got %d in flight, want 12", n)
+		}
+		time.Sleep(20 * time.Second)
+		if n := r.disp.Agents()[0].InFlight; n != 6 {
+			t.Errorf("after everyone has failed: got %d in flight, want 6", n)
+		}
+	})
+}
+
 // Stopping lets an attempt under way finish.
 func TestDrain(t *testing.T) {
 	t.Parallel()
