@@ -247,7 +247,7 @@ func (s *Sender) reach(j *job) time.Duration {
 	if j.background || len(j.rec.IDs) > 0 {
 		return s.hold / 2
 	}
-	return time.Until(j.deadline)
+	return max(0, time.Until(j.deadline))
 }
 
 // clear waits until the IM's throttles are over.

@@ -146,7 +146,7 @@ func (d *desk) man(to string, owed int) (t *ticket, known bool) {
 // firstFree is the place behind the head that acts and behind the background sends that follow it.
 func firstFree(r *row) int {
 	for i, t := range r.tickets {
-		if !t.called && !(t.background && t.manned) {
+		if !t.called && (!t.background || !t.manned) {
 			return i
 		}
 	}

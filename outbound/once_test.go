@@ -14,7 +14,8 @@ import (
 )
 
 func TestSameKeySameContentIsReplayed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, &fakeIM{})
 		first := r.mustSend(keyed("r-1", "hello"))
 		again := r.mustSend(keyed("r-1", "hello"))
@@ -26,7 +27,8 @@ func TestSameKeySameContentIsReplayed(t *testing.T) {
 }
 
 func TestKeysBelongToClients(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, &fakeIM{})
 		r.mustSend(keyed("r-1", "hello"))
 		other := keyed("r-1", "hello")
@@ -39,7 +41,8 @@ func TestKeysBelongToClients(t *testing.T) {
 }
 
 func TestNoKeyIsNeverARepeat(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, &fakeIM{})
 		r.mustSend(request("ok"))
 		r.mustSend(request("ok"))
@@ -68,7 +71,8 @@ func TestOtherContentIsRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
 				im := &fakeIM{}
 				r := newRig(t, im, withAccounts(outbound.Table{"wechat": {Connector: im}, "onebot": {Connector: im}}),
 					func(o *outbound.Options) {
@@ -91,7 +95,8 @@ func TestOtherContentIsRefused(t *testing.T) {
 }
 
 func TestTwentyAtOnceWithOneKeyAreOneCall(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, &fakeIM{takes: time.Second})
 		var (
 			wg       sync.WaitGroup
@@ -120,7 +125,8 @@ func TestTwentyAtOnceWithOneKeyAreOneCall(t *testing.T) {
 }
 
 func TestStillBeingSentAfterTheHold(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, &fakeIM{takes: 5 * time.Second})
 		go func() { _, _ = r.Send(t.Context(), keyed("r-1", "hello")) }()
 		synctest.Wait()
@@ -141,7 +147,8 @@ func TestStillBeingSentAfterTheHold(t *testing.T) {
 
 // TestHeldByAnotherRelay: the row is looked at again until its holder is done.
 func TestHeldByAnotherRelay(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		store := newLedger()
 		one := newRigOn(t, store, &fakeIM{takes: time.Second})
 		two := newRigOn(t, store, &fakeIM{})
@@ -156,7 +163,8 @@ func TestHeldByAnotherRelay(t *testing.T) {
 
 // TestWhoWaitsGetsTheRefusalToo: a refused key is not tried once for each of those who wait.
 func TestWhoWaitsGetsTheRefusalToo(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, &fakeIM{takes: time.Second, answer: script(failing(outbound.Rejected))})
 		var wg sync.WaitGroup
 		for range 5 {
@@ -185,7 +193,8 @@ func TestAfterARefusalTheKeyIsFree(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, &fakeIM{answer: script(tt.err)})
 				e := r.refused(keyed("r-1", "hello"), tt.want)
 				pass(e.RetryAfter)
@@ -200,7 +209,8 @@ func TestAfterARefusalTheKeyIsFree(t *testing.T) {
 }
 
 func TestUnknownStaysUnknownUntilResend(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, &fakeIM{answer: script(failing(outbound.Uncertain))})
 		r.refused(keyed("r-1", "hello"), outbound.CodeDeliveryUnknown)
 		r.refused(keyed("r-1", "hello"), outbound.CodeDeliveryUnknown)
@@ -220,7 +230,8 @@ func TestUnknownStaysUnknownUntilResend(t *testing.T) {
 
 // TestACrashDuringTheCallIsUnknown: what was started and has no outcome may have been sent.
 func TestACrashDuringTheCallIsUnknown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		store := newLedger()
 		r := newRigOn(t, store, &fakeIM{takes: time.Second})
 		done := make(chan struct{})
@@ -243,7 +254,8 @@ func TestStoreFailures(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"claim", "start"} {
 		t.Run(method, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
 				store := &brokenStore{Store: newLedger()}
 				r := newRig(t, &fakeIM{}, func(o *outbound.Options) { o.Store = store })
 				store.fail(method, dedupe.ErrUnavailable)
@@ -258,7 +270,8 @@ func TestStoreFailures(t *testing.T) {
 		})
 	}
 	t.Run("finish", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
 			store := &brokenStore{Store: newLedger()}
 			r := newRig(t, &fakeIM{}, func(o *outbound.Options) { o.Store = store })
 			store.fail("finish", errors.New("disk full"))
@@ -272,7 +285,8 @@ func TestStoreFailures(t *testing.T) {
 
 // TestALongSendKeepsItsClaim: a slow IM does not make the row lapse while Run renews it.
 func TestALongSendKeepsItsClaim(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, &fakeIM{takes: 40 * time.Second}).running()
 		r.mustSend(keyed("r-1", "hello"))
 		if !r.mustSend(keyed("r-1", "hello")).Replayed {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/imrelay/imrelay/outbound"
 )
@@ -41,7 +42,8 @@ func TestAccountAndRecipient(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
 				im := &fakeIM{}
 				r := newRig(t, im, withAccounts(outbound.Table{
 					"wechat": {Connector: im}, "onebot": {Connector: im}, "mute": {},
@@ -69,7 +71,8 @@ func TestAccountAndRecipient(t *testing.T) {
 }
 
 func TestOneAccountNeedsNoName(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, &fakeIM{})
 		res := r.mustSend(request("hello"))
 		if len(res.MessageIDs) != 1 || res.MessageIDs[0] != "90071992547409930" || res.Replayed {
@@ -79,7 +82,8 @@ func TestOneAccountNeedsNoName(t *testing.T) {
 }
 
 func TestUnreadableMemoryOfConversations(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		im := &fakeIM{}
 		r := newRig(t, im, withAccounts(outbound.Table{"a": {Connector: im}, "b": {Connector: im}}), func(o *outbound.Options) {
 			o.Known = func(context.Context, string) ([]string, error) { return nil, errors.New("disk full") }
@@ -89,7 +93,8 @@ func TestUnreadableMemoryOfConversations(t *testing.T) {
 }
 
 func TestReloadTakesOverAccountsAndLimits(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		im := &fakeIM{}
 		r := newRig(t, im, withAccounts(outbound.Table{"wechat": {}}))
 		r.refused(request("hello"), outbound.CodeCannotSend)

@@ -51,19 +51,23 @@ func TestRates(t *testing.T) {
 	}{
 		{"no limit", outbound.Limits{}, []time.Duration{0, 0, 0}},
 		{
-			"N at once, then one each Nth", outbound.Limits{Account: outbound.Rate{N: 3, Per: 3 * time.Second}},
+			"N at once, then one each Nth",
+			outbound.Limits{Account: outbound.Rate{N: 3, Per: 3 * time.Second}},
 			[]time.Duration{0, 0, 0, time.Second, 2 * time.Second},
 		},
 		{
-			"burst says otherwise", outbound.Limits{Account: outbound.Rate{N: 60, Per: time.Minute, Burst: 2}},
+			"burst says otherwise",
+			outbound.Limits{Account: outbound.Rate{N: 60, Per: time.Minute, Burst: 2}},
 			[]time.Duration{0, 0, time.Second, 2 * time.Second},
 		},
 		{
-			"a recipient's", outbound.Limits{Recipient: outbound.Rate{N: 1, Per: 2 * time.Second}},
+			"a recipient's",
+			outbound.Limits{Recipient: outbound.Rate{N: 1, Per: 2 * time.Second}},
 			[]time.Duration{0, 2 * time.Second, 4 * time.Second},
 		},
 		{
-			"the slower of both", outbound.Limits{
+			"the slower of both",
+			outbound.Limits{
 				Account:   outbound.Rate{N: 1, Per: time.Second},
 				Recipient: outbound.Rate{N: 1, Per: 3 * time.Second},
 			},
