@@ -19,8 +19,8 @@ const defaultIdle = 3 * time.Second
 type Options struct {
 	// RootCAs verify TLS servers; nil: those of the system.
 	RootCAs *x509.CertPool
-	// Proxy chooses the proxy for a URL, nil for none; nil: no proxy ever. [ProxyFromEnvironment] is one to give. Only
-	// http:// proxies are spoken to.
+	// Proxy chooses the proxy for a URL, nil for none; nil: no proxy ever. [ProxyFromEnvironment] is one to give. Its
+	// choice for a URL is remembered. Only http:// proxies are spoken to.
 	Proxy func(*url.URL) (*url.URL, error)
 	// IdleTimeout is how long an unused connection is kept; 0: 3 s.
 	IdleTimeout time.Duration
@@ -108,7 +108,7 @@ func (c *Client) exchange(ctx context.Context, cn *conn, req *request) (Answer, 
 	stop := cn.watch(ctx)
 	answer, keep, err := cn.roundTrip(req)
 	written := cn.wrote()
-	if stop() && keep && err == nil {
+	if stop() && keep {
 		c.pool.put(req.route, cn)
 	} else {
 		cn.close()

@@ -106,6 +106,7 @@ func TestAnswers(t *testing.T) {
 		status            int
 		body, header      string
 		truncated, reused bool
+		ends              bool // the counterpart closes the connection after the answer
 	}{
 		{name: "with length", raw: ok200, status: 200, body: "ok", reused: true},
 		{name: "empty", raw: "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", status: 202, reused: true},
@@ -114,7 +115,7 @@ func TestAnswers(t *testing.T) {
 			name: "chunked", raw: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
 			status: 200, body: "ok", reused: true,
 		},
-		{name: "to the end", raw: "HTTP/1.1 200 OK\r\n\r\nok", status: 200, body: "ok"},
+		{name: "to the end", raw: "HTTP/1.1 200 OK\r\n\r\nok", status: 200, body: "ok", ends: true},
 		{name: "HTTP/1.0", raw: "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", status: 200, body: "ok"},
 		{
 			name: "asked to close", raw: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
@@ -122,7 +123,8 @@ func TestAnswers(t *testing.T) {
 		},
 		{name: "more than it said", raw: ok200 + "HTTP/1.1 500 No\r\n\r\n", status: 200, body: "ok"},
 		{
-			name: "interim ones first", raw: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-A: 0\r\n\r\n" + ok200,
+			name:   "interim ones first",
+			raw:    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-A: 0\r\n\r\n" + ok200,
 			status: 200, body: "ok", reused: true,
 		},
 		{
@@ -151,8 +153,11 @@ func TestAnswers(t *testing.T) {
 			f := newFake(t, func(p *peer) {
 				for _, _, ok := p.read(); ok; _, _, ok = p.read() {
 					p.say(row.raw)
-					if !row.reused {
+					if row.ends {
 						return
+					}
+					if !row.reused {
+						p.hold() // a second request would never be answered
 					}
 				}
 			})
@@ -188,8 +193,10 @@ func TestEndlessAnswers(t *testing.T) {
 	for name, row := range map[string]struct{ head, more string }{
 		"a gigabyte announced": {"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n", block},
 		"chunks":               {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "4000\r\n" + block + "\r\n"},
-		"small chunks":         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", strings.Repeat("10\r\n"+block[:16]+"\r\n", 512)},
-		"until the end":        {"HTTP/1.1 200 OK\r\n\r\n", block},
+		"small chunks": {
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", strings.Repeat("10\r\n"+block[:16]+"\r\n", 512),
+		},
+		"until the end": {"HTTP/1.1 200 OK\r\n\r\n", block},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

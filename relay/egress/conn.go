@@ -70,8 +70,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// close drops the connection. It says no goodbye in TLS, which could block, and its error means nothing: nobody waits for
-// the connection any more.
+// close drops the connection. It says no goodbye in TLS, which could block, and its error means nothing: nobody waits
+// for the connection any more.
 func (c *conn) close() { _ = c.raw.Close() }
 
 // wrote tells whether a byte left since the call began.

@@ -36,7 +36,7 @@ func refused(ip netip.Addr) bool {
 	return slices.ContainsFunc(metadata, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// guard sees every address just before it is dialled, after names were resolved, so that no name leads to a refused one.
+// guard sees every address just before it is dialled, after names were resolved: no name leads to a refused one.
 func guard(_ context.Context, _, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil || refused(ap.Addr()) {

@@ -43,8 +43,14 @@ func TestLostAnswers(t *testing.T) {
 	}{
 		{"closes", func(*peer) {}, "connection closed before an answer"},
 		{"resets", func(p *peer) { _ = p.Conn.(*net.TCPConn).SetLinger(0) }, "connection reset"},
-		{"closes within the header", func(p *peer) { p.say("HTTP/1.1 200 OK\r\nX-A: 1\r\n") }, "connection closed within the answer"},
-		{"closes after an interim one", func(p *peer) { p.say("HTTP/1.1 100 Continue\r\n\r\n") }, "connection closed within the answer"},
+		{
+			"closes within the header", func(p *peer) { p.say("HTTP/1.1 200 OK\r\nX-A: 1\r\n") },
+			"connection closed within the answer",
+		},
+		{
+			"closes after an interim one", func(p *peer) { p.say("HTTP/1.1 100 Continue\r\n\r\n") },
+			"connection closed within the answer",
+		},
 		{
 			"closes within the body", func(p *peer) { p.say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf") },
 			"connection closed within the answer",
@@ -122,8 +128,11 @@ func TestTooSlow(t *testing.T) {
 		"drips the header": func(p *peer) { p.say("HTTP/1.1 200 OK\r\nX-A: "); drip(p, "x") },
 		"drips headers":    func(p *peer) { p.say("HTTP/1.1 200 OK\r\n"); drip(p, "X-A: x\r\n") },
 		"drips the body":   func(p *peer) { p.say("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"); drip(p, "x") },
-		"drips chunks":     func(p *peer) { p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"); drip(p, "1\r\nx\r\n") },
-		"drips no length":  func(p *peer) { p.say("HTTP/1.1 200 OK\r\n\r\n"); drip(p, "x") },
+		"drips chunks": func(p *peer) {
+			p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+			drip(p, "1\r\nx\r\n")
+		},
+		"drips no length": func(p *peer) { p.say("HTTP/1.1 200 OK\r\n\r\n"); drip(p, "x") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -103,7 +103,7 @@ func TestClose(t *testing.T) {
 	await(t, f.closed, "the end of a connection that was opened later")
 }
 
-// TestManyAtOnce makes 256 calls at the same time, again and again. The connections of the first round serve the others.
+// TestManyAtOnce makes 256 calls at the same time, again and again. The first round's connections serve the others.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	const calls = 256

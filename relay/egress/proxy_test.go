@@ -112,6 +112,7 @@ func TestProxyRules(t *testing.T) {
 		{"no URL", "http://\x00", f.URL, "proxy not usable"},
 		{"refused", "http://127.0.0.1:1", f.URL, "connection refused"},
 		{"metadata behind it", f.URL, "http://169.254.169.254/", "address not allowed"},
+		{"mapped metadata behind it", f.URL, "https://[::ffff:169.254.169.254]/", "address not allowed"},
 		{"metadata as the proxy", "http://169.254.169.254:80", f.URL, "address not allowed"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
