@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/imrelay/imrelay/dedupe"
@@ -59,6 +60,11 @@ func claimChecks() []check {
 		{"of 50 resends at once one gets it", func(p *probe) {
 			p.finish(p.claim(syncClaim("k"), dedupe.Claimed), dedupe.Unknown, "r")
 			claimAtOnce(p, with(syncClaim("k"), resend), 1)
+		}},
+		{"of claims and finishes at once one gets it", func(p *probe) {
+			for i := range 20 {
+				sendAtOnce(p, fmt.Sprintf("k%d", i))
+			}
 		}},
 		{"50 keys claimed at once are all had", func(p *probe) { claimManyKeys(p) }},
 	}
@@ -167,6 +173,41 @@ func claimAtOnce(p *probe, c dedupe.Claim, want int) {
 	if got[dedupe.Claimed] != want || got[dedupe.Running] != 50-want {
 		p.Fatalf("50 claims at once: got %v, want %d claimed and the rest running", got, want)
 	}
+}
+
+// sendAtOnce sends one key from a few goroutines, each as often as it takes to find it done, and wants one call to the IM.
+func sendAtOnce(p *probe, key string) {
+	var (
+		wg   sync.WaitGroup
+		sent atomic.Int32
+	)
+	for range 4 {
+		wg.Go(func() {
+			for found := dedupe.Running; found == dedupe.Running; {
+				e, err := p.Store.Claim(p.Context(), syncClaim(key))
+				if err != nil {
+					p.Errorf("claim %s: %v", key, err)
+					return
+				}
+				found = e.Status
+				if found != dedupe.Claimed {
+					continue
+				}
+				sent.Add(1)
+				if err := p.Store.Start(p.Context(), e, nil); err != nil {
+					p.Errorf("start %s: %v", key, err)
+				}
+				if err := p.Store.Finish(p.Context(), e, dedupe.Done, nil); err != nil {
+					p.Errorf("finish %s: %v", key, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := sent.Load(); got != 1 {
+		p.Fatalf("sends of %s: got %d, want 1", key, got)
+	}
+	p.claim(syncClaim(key), dedupe.Done)
 }
 
 // claimManyKeys runs 50 keys through all steps at once and wants each to keep its own record.

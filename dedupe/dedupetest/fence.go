@@ -143,6 +143,7 @@ func windowChecks() []check {
 			if e.ID != fresh.ID || e.Digest != fresh.Digest {
 				p.Fatalf("row after the window: got %+v, want a new one", e)
 			}
+			p.findNone("openclaw", "msg_k")
 			p.start(e, "started")
 			p.finish(e, dedupe.Done, "sent again")
 			p.reopen()
@@ -151,6 +152,10 @@ func windowChecks() []check {
 	}
 	return append(checks, check{"a background send waits for longer than the window", func(p *probe) {
 		p.claim(queued("k", "lane"), dedupe.Waiting)
+		p.Advance(2 * window)
+		e := p.take(1, "k")[0]
+		p.start(e, "under way")
+		p.release(e, "tried once")
 		p.Advance(2 * window)
 		p.must("sweep", p.Store.Sweep(p.Context()))
 		p.claim(queued("k", "lane"), dedupe.Waiting)

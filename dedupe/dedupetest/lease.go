@@ -57,6 +57,7 @@ func leaseChecks() []check {
 			p.lost("start", p.Store.Start(p.Context(), e, nil))
 			p.lost("note", p.Store.Note(p.Context(), e, nil))
 			p.lost("release", p.Store.Release(p.Context(), e, nil))
+			p.renew([]dedupe.Entry{e})
 			p.finish(e, dedupe.Done, "sent")
 			p.claimRecord(syncClaim("k"), dedupe.Done, "sent")
 			p.refused(e)
@@ -77,14 +78,15 @@ func leaseChecks() []check {
 			p.refused(first)
 		}},
 		{"a taken and started row that lapses is unknown, and its lane goes on", func(p *probe) {
-			for _, key := range []string{"a", "b"} {
+			for _, key := range []string{"a", "b", "c"} {
 				p.claim(queued(key, "lane"), dedupe.Waiting)
 			}
 			e := p.take(2, "a")[0]
 			p.start(e, "under way")
 			p.lapse()
-			p.waiting(1)
+			p.waiting(2)
 			p.take(2, "b")
+			p.take(2)
 			p.wantRecord(p.find("msg_a", dedupe.Unknown), "under way")
 			p.finish(e, dedupe.Done, "sent")
 			p.wantRecord(p.find("msg_a", dedupe.Done), "sent")

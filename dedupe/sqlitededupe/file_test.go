@@ -187,6 +187,71 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A change that is under way when the lease ends has not lapsed, and one that failed has.
+func TestLapseUnderWay(t *testing.T) {
+	t.Parallel()
+	commits := make(chan chan error, 1)
+	var held atomic.Bool
+	file, err := sqlitefile.Open(t.Context(), sqlitefile.Options{Dir: t.TempDir(), BeforeCommit: func() error {
+		if !held.Load() {
+			return nil
+		}
+		answer := make(chan error)
+		commits <- answer
+		return <-answer
+	}})
+	must(t, err)
+	t.Cleanup(func() { must(t, file.Close()) })
+	clock := dedupetest.NewClock()
+	l, err := sqlitededupe.New(t.Context(), file, sqlitededupe.Options{Lease: time.Second, Now: clock.Now})
+	must(t, err)
+
+	held.Store(true)
+	for _, outcome := range []error{fmt.Errorf("write: %w", syscall.ENOSPC), nil} {
+		e := claim(t, l, claimOf("k"), dedupe.Claimed)
+		started := make(chan error)
+		go func() { started <- l.Start(t.Context(), e, nil) }()
+		answer := <-commits
+		clock.Advance(2 * time.Second)
+		claim(t, l, claimOf("k"), dedupe.Running)
+		answer <- outcome
+		if err := <-started; !errors.Is(err, outcome) {
+			t.Fatalf("start: got %v, want %v", err, outcome)
+		}
+	}
+	claim(t, l, claimOf("k"), dedupe.Unknown)
+}
+
+// A finished row keeps nothing of its message on disk, not even one that a caller sent in place of the lost holder.
+func TestPayloadsGo(t *testing.T) {
+	t.Parallel()
+	d := openDisk(t, t.TempDir(), sqlitededupe.Options{Window: window})
+	claim(t, d.ledger, queuedOf("finished"), dedupe.Waiting)
+	es, err := d.ledger.Take(t.Context(), 1)
+	must(t, err)
+	must(t, d.ledger.Finish(t.Context(), es[0], dedupe.Failed, nil))
+	claim(t, d.ledger, queuedOf("lost"), dedupe.Waiting)
+	es, err = d.ledger.Take(t.Context(), 1)
+	must(t, err)
+	must(t, d.ledger.Start(t.Context(), es[0], nil))
+
+	d = openDisk(t, d.copied(t), sqlitededupe.Options{Window: window})
+	if e := claim(t, d.ledger, claimOf("lost"), dedupe.Unknown); e.Payload != nil {
+		t.Errorf("payload of an unknown row: got %q, want nil", e.Payload)
+	}
+	resend := claimOf("lost")
+	resend.Resend = true
+	e := claim(t, d.ledger, resend, dedupe.Claimed)
+	must(t, d.ledger.Start(t.Context(), e, nil))
+	must(t, d.ledger.Finish(t.Context(), e, dedupe.Done, nil))
+	must(t, d.file.Read(t.Context(), func(tx *sqlitefile.Tx) error {
+		return tx.Each(`SELECT key FROM sends WHERE payload IS NOT NULL`, func(r sqlitefile.Row) error {
+			t.Errorf("the finished row %s has a payload on disk", r.Text(0))
+			return nil
+		})
+	}))
+}
+
 // A row that somebody damaged is an error to its key, is left out by Take with one line, and holds up no lane.
 func TestDamagedRow(t *testing.T) {
 	t.Parallel()

@@ -203,7 +203,7 @@ func TestKilledAmongMany(t *testing.T) {
 			if said[key] != "done" {
 				said[key] = word
 			}
-			return len(said) > 20*(round+1)
+			return len(said) > 5*(round+1)
 		})
 		d := openDisk(t, dir, sqlitededupe.Options{Window: window})
 		for key, word := range said {

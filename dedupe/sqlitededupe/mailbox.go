@@ -110,15 +110,16 @@ func (l *Ledger) Find(ctx context.Context, owner, id string) (dedupe.Entry, erro
 		return dedupe.Entry{}, fail("find message", err)
 	}
 	l.mu.Unlock()
-	if f.entry.Status == 0 || f.entry.ID != id {
+	if f.entry.ID != id {
 		return dedupe.Entry{}, errNotFound()
 	}
 	return f.entry, nil
 }
 
-// keyOf returns the key under which the owner's message with the id is, or once was.
+// keyOf returns the key under which the owner's message with the id is to be found, if it is the owner's at all, and if
+// it is still that message.
 func (l *Ledger) keyOf(ctx context.Context, owner, id string) (key string, err error) {
-	key, ok := l.heldKey(owner, id)
+	key, ok := l.heldKey(id)
 	if ok {
 		return key, nil
 	}
@@ -138,11 +139,11 @@ func (l *Ledger) keyOf(ctx context.Context, owner, id string) (key string, err e
 	return key, nil
 }
 
-func (l *Ledger) heldKey(owner, id string) (key string, ok bool) {
+func (l *Ledger) heldKey(id string) (key string, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.ids[id]
-	if h == nil || h.entry.Owner != owner {
+	if h == nil {
 		return "", false
 	}
 	return h.entry.Key, true
@@ -161,7 +162,7 @@ func (l *Ledger) Renew(ctx context.Context, es []dedupe.Entry) ([]dedupe.Entry, 
 	var kept []dedupe.Entry
 	for _, e := range es {
 		h := l.held[name{e.Owner, e.Key}]
-		if h != nil && e.Token != 0 && h.token == e.Token && !h.lapsed(now) && !h.adrift {
+		if h != nil && e.Token != 0 && h.token == e.Token && !h.adrift {
 			h.lapses = l.lapse(now)
 			kept = append(kept, e)
 		}

@@ -60,11 +60,10 @@ type found struct {
 	stale int64 // the row of this key that is over; 0: none
 }
 
-// hash is what the index has of a key.
+// hash is what the index has of a key. Two keys may share one.
 func (n name) hash() int64 {
 	b := make([]byte, 0, 128)
-	b = binary.AppendUvarint(b, uint64(len(n.owner)))
-	b = append(append(b, n.owner...), n.key...)
+	b = append(append(append(b, n.owner...), 0), n.key...)
 	sum := sha256.Sum256(b)
 	return int64(binary.LittleEndian.Uint64(sum[:])) //nolint:gosec // any 64 bits will do, negative ones too
 }
