@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -60,7 +61,7 @@ func (s *Server) checkAdmin(r *http.Request, token string, given credential) err
 
 // decode reads a JSON body strictly: the fields are ours, so an unknown one is a mistake.
 func (c *call) decode(into any) error {
-	body, err := readBody(c.r, maxAdminBody)
+	body, err := c.readBody(maxAdminBody)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (c *call) decode(into any) error {
 		return nil
 	}
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return invalid(t.Field, "has the wrong type")
+		return invalid(t.Field[strings.LastIndexByte(t.Field, '.')+1:], "has the wrong type")
 	}
 	return invalid("body", "has a field that is not known here, or a value of the wrong form")
 }

@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/gorilla/mux"
-
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/queue"
 )
@@ -172,7 +170,7 @@ func readStates(names []string, f *queue.Filter) error {
 
 // getEvent serves GET /api/admin/events/{id}.
 func getEvent(c *call) error {
-	j, err := c.s.o.Store.Get(c.r.Context(), mux.Vars(c.r)["id"])
+	j, err := c.s.o.Store.Get(c.r.Context(), c.vars["id"])
 	if err != nil {
 		return fmt.Errorf("get event: %w", err)
 	}

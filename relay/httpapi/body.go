@@ -15,6 +15,8 @@ const (
 	// trustedLength is up to where a Content-Length is believed for the size of the buffer. A longer body earns its
 	// buffer by arriving.
 	trustedLength = 256 << 10
+	// lingering is how long a sender that is hung up on may go on before it is not listened to.
+	lingering = 500 * time.Millisecond
 	// firstChunk is the first buffer of a body without a Content-Length.
 	firstChunk = 4 << 10
 )
@@ -41,26 +43,34 @@ func (b *pacedBody) begin(w http.ResponseWriter, r *http.Request, grace time.Dur
 func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.got += int64(n)
-	switch {
-	case err == io.EOF: //nolint:errorlint // a Reader returns io.EOF itself, never wrapped
+	switch err {
+	case io.EOF:
 		// What follows is the wait for the handler, during which the server reads only to notice a hang-up.
 		_ = b.rc.SetReadDeadline(time.Time{})
-	case err == nil:
+	case nil:
 		_ = b.rc.SetReadDeadline(b.start.Add(b.grace + time.Duration(b.got)*time.Second/bodyRate))
 	}
 	return n, err
 }
 
+// hangUp shortens the wait for the rest of a body that nobody wants.
+func (b *pacedBody) hangUp() {
+	if b.rc != nil {
+		_ = b.rc.SetReadDeadline(time.Now().Add(lingering))
+	}
+}
+
 // readBody reads the whole body into one buffer, and counts while it does: more than limit bytes are a 413, whatever
 // Content-Length says.
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
+func (c *call) readBody(limit int64) ([]byte, error) {
+	length := c.r.ContentLength
+	switch {
+	case length > limit:
 		return nil, tooLarge()
-	}
-	if r.ContentLength == 0 {
+	case length == 0:
 		return nil, nil
 	}
-	most, size := r.ContentLength, min(r.ContentLength, trustedLength)
+	most, size := length, min(length, trustedLength)
 	if most < 0 {
 		most, size = limit+1, min(limit+1, firstChunk)
 	}
@@ -72,9 +82,9 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 			}
 			buf = append(make([]byte, 0, min(2*int64(cap(buf)), most)), buf...)
 		}
-		n, err := r.Body.Read(buf[len(buf):cap(buf)])
+		n, err := c.body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		if err == io.EOF { //nolint:errorlint // a Reader returns io.EOF itself, never wrapped
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

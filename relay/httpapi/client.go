@@ -42,7 +42,7 @@ func NewClient(base string, token secret.Text, httpClient *http.Client) *Client 
 // Get returns the event with its body.
 func (c *Client) Get(ctx context.Context, id string) (queue.Job, error) {
 	var out eventBodyJSON
-	if err := c.call(ctx, http.MethodGet, pathEvents+"/"+url.PathEscape(id), nil, &out); err != nil {
+	if err := c.get(ctx, pathEvents+"/"+url.PathEscape(id), &out); err != nil {
 		return queue.Job{}, fmt.Errorf("get event: %w", err)
 	}
 	j, err := out.job()
@@ -53,7 +53,7 @@ func (c *Client) Get(ctx context.Context, id string) (queue.Job, error) {
 // List returns a page of events.
 func (c *Client) List(ctx context.Context, f queue.Filter) (queue.Page, error) {
 	var out pageJSON
-	if err := c.call(ctx, http.MethodGet, pathEvents+"?"+filterQuery(f).Encode(), nil, &out); err != nil {
+	if err := c.get(ctx, pathEvents+"?"+filterQuery(f).Encode(), &out); err != nil {
 		return queue.Page{}, fmt.Errorf("list events: %w", err)
 	}
 	var page queue.Page
@@ -78,7 +78,7 @@ func (c *Client) List(ctx context.Context, f queue.Filter) (queue.Page, error) {
 // Agents returns the agents as they stand.
 func (c *Client) Agents(ctx context.Context) ([]AgentState, error) {
 	var out agentsJSON
-	if err := c.call(ctx, http.MethodGet, pathAgents, nil, &out); err != nil {
+	if err := c.get(ctx, pathAgents, &out); err != nil {
 		return nil, fmt.Errorf("list agents: %w", err)
 	}
 	return out.Agents, nil
@@ -87,7 +87,7 @@ func (c *Client) Agents(ctx context.Context) ([]AgentState, error) {
 // Accounts returns the IM accounts as they stand.
 func (c *Client) Accounts(ctx context.Context) ([]AccountState, error) {
 	var out accountsJSON
-	if err := c.call(ctx, http.MethodGet, pathAccounts, nil, &out); err != nil {
+	if err := c.get(ctx, pathAccounts, &out); err != nil {
 		return nil, fmt.Errorf("list accounts: %w", err)
 	}
 	return out.Accounts, nil
@@ -96,7 +96,7 @@ func (c *Client) Accounts(ctx context.Context) ([]AccountState, error) {
 // Ready returns what readyz says, and whether the relay is ready.
 func (c *Client) Ready(ctx context.Context) (lines []HealthLine, ready bool, err error) {
 	var out readyJSON
-	err = c.call(ctx, http.MethodGet, pathReady, nil, &out)
+	err = c.get(ctx, pathReady, &out)
 	if err != nil && out.Checks == nil {
 		return nil, false, fmt.Errorf("ask readiness: %w", err)
 	}
@@ -117,7 +117,7 @@ func (c *Client) ReviveAll(ctx context.Context, f queue.Filter, gap time.Duratio
 
 func (c *Client) replay(ctx context.Context, in replayJSON) (n int, more bool, err error) {
 	var out movedJSON
-	if err := c.call(ctx, http.MethodPost, pathReplay, in, &out); err != nil {
+	if err := c.post(ctx, pathReplay, in, &out); err != nil {
 		return 0, false, fmt.Errorf("replay events: %w", err)
 	}
 	return count(out.Replayed), out.More, nil
@@ -136,7 +136,7 @@ func (c *Client) DropAll(ctx context.Context, f queue.Filter) (n int, more bool,
 
 func (c *Client) drop(ctx context.Context, in selection) (n int, more bool, err error) {
 	var out movedJSON
-	if err := c.call(ctx, http.MethodPost, pathDrop, in, &out); err != nil {
+	if err := c.post(ctx, pathDrop, in, &out); err != nil {
 		return 0, false, fmt.Errorf("drop events: %w", err)
 	}
 	return count(out.Dropped), out.More, nil
@@ -148,7 +148,7 @@ func (c *Client) Pause(ctx context.Context, s queue.Scope, d time.Duration, reas
 	if d > 0 {
 		in.For = d.String()
 	}
-	if err := c.call(ctx, http.MethodPost, pathPause, in, nil); err != nil {
+	if err := c.post(ctx, pathPause, in, nil); err != nil {
 		return fmt.Errorf("pause: %w", err)
 	}
 	return nil
@@ -156,7 +156,7 @@ func (c *Client) Pause(ctx context.Context, s queue.Scope, d time.Duration, reas
 
 // Resume ends the scope's pause.
 func (c *Client) Resume(ctx context.Context, s queue.Scope) error {
-	if err := c.call(ctx, http.MethodPost, pathResume, showScope(s), nil); err != nil {
+	if err := c.post(ctx, pathResume, showScope(s), nil); err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
 	return nil
@@ -165,7 +165,7 @@ func (c *Client) Resume(ctx context.Context, s queue.Scope) error {
 // Pauses lists the pauses in force.
 func (c *Client) Pauses(ctx context.Context) ([]queue.Pause, error) {
 	var out pausesJSON
-	if err := c.call(ctx, http.MethodGet, pathPauses, nil, &out); err != nil {
+	if err := c.get(ctx, pathPauses, &out); err != nil {
 		return nil, fmt.Errorf("list pauses: %w", err)
 	}
 	var pauses []queue.Pause
@@ -178,25 +178,33 @@ func (c *Client) Pauses(ctx context.Context) ([]queue.Pause, error) {
 	return pauses, nil
 }
 
-// call makes one call. out, when not nil, gets the answer; of an error too, if that has another shape.
-func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("encode request: %w", err)
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+// get asks for what is at the path.
+func (c *Client) get(ctx context.Context, path string, out any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
+	return c.do(req, out)
+}
+
+// post sends in to the path.
+func (c *Client) post(ctx context.Context, path string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encode request: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return c.do(req, out)
+}
+
+// do makes one call. out, when not nil, gets the answer; of an error too, if that has another shape.
+func (c *Client) do(req *http.Request, out any) error {
 	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	req.Header.Set("Accept", "application/json")
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("reach the relay: %w", err)

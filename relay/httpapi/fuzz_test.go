@@ -18,7 +18,15 @@ import (
 // bare is a server without a socket, for what is asked many times.
 func bare(tb testing.TB) (*httpapi.Server, *fakeAcceptor, *fakeSender) {
 	tb.Helper()
-	acceptor, sender := &fakeAcceptor{}, &fakeSender{}
+	acceptor := &fakeAcceptor{}
+	server, sender := bareWith(tb, acceptor)
+	return server, acceptor, sender
+}
+
+// bareWith is a server without a socket before an acceptor of the caller's.
+func bareWith(tb testing.TB, acceptor httpapi.Acceptor) (*httpapi.Server, *fakeSender) {
+	tb.Helper()
+	sender := &fakeSender{}
 	table := testTable()
 	table.MaxSend = 1 << 20
 	server, err := httpapi.New(httpapi.Options{
@@ -27,7 +35,7 @@ func bare(tb testing.TB) (*httpapi.Server, *fakeAcceptor, *fakeSender) {
 	if err != nil {
 		tb.Fatalf("New: %v", err)
 	}
-	return server, acceptor, sender
+	return server, sender
 }
 
 // FuzzSendBody holds the decoder to encoding/json: what it takes, that takes too, and reads the same; what it refuses

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gorilla/mux"
-
 	"github.com/imrelay/imrelay/relay"
 )
 
@@ -19,7 +17,7 @@ type Acceptor interface {
 
 // inbound serves both inbound paths.
 func inbound(c *call) error {
-	name := mux.Vars(c.r)["name"]
+	name := c.vars["name"]
 	if c.r.Method == http.MethodHead && c.probed(name) {
 		c.WriteHeader(http.StatusOK)
 		return nil
@@ -96,7 +94,7 @@ func (c *call) authentic(a *account) ([]byte, error) {
 	if err := a.checkToken(c.r); err != nil {
 		return nil, err
 	}
-	body, err := readBody(c.r, c.t.maxInbound)
+	body, err := c.readBody(c.t.maxInbound)
 	if err != nil {
 		return nil, err
 	}

@@ -29,56 +29,69 @@ func TestInboundAnswers(t *testing.T) {
 		want   string
 	}{
 		{
-			"taken", relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: json, Answer: []byte(`{"id":7265419038812345671}`)},
+			"taken",
+			relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: json, Answer: []byte(`{"id":7265419038812345671}`)},
 			200, `{"ok":true,"status":200,"body":{"id":7265419038812345671},"eventId":"evt_1"}`,
 		},
 		{
-			"taken with a JSON string", relay.Acceptance{EventIDs: one, Answered: true, Status: 202, ContentType: json + "; charset=utf-8", Answer: []byte(`"hi"`)},
+			"taken with a JSON string",
+			relay.Acceptance{EventIDs: one, Answered: true, Status: 202, ContentType: json + "; charset=utf-8", Answer: []byte(`"hi"`)},
 			200, `{"ok":true,"status":202,"body":"hi","eventId":"evt_1"}`,
 		},
 		{
-			"taken with text", relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: "text/plain", Answer: []byte("fine\n\"so\"")},
+			"taken with text",
+			relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: "text/plain", Answer: []byte("fine\n\"so\"")},
 			200, `{"ok":true,"status":200,"body":"fine\n\"so\"","eventId":"evt_1"}`,
 		},
 		{
-			"taken with a number as text", relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: "text/plain", Answer: []byte("17")},
+			"taken with a number as text",
+			relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: "text/plain", Answer: []byte("17")},
 			200, `{"ok":true,"status":200,"body":"17","eventId":"evt_1"}`,
 		},
 		{
-			"taken with JSON under a guessed type", relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: "text/plain; charset=utf-8", Answer: []byte(" {\"a\":[1]}\n")},
+			"taken with JSON under a guessed type",
+			relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: "text/plain; charset=utf-8", Answer: []byte(" {\"a\":[1]}\n")},
 			200, `{"ok":true,"status":200,"body":{"a":[1]},"eventId":"evt_1"}`,
 		},
 		{
-			"taken with HTML", relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: "text/html", Answer: []byte("[]")},
+			"taken with HTML",
+			relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: "text/html", Answer: []byte("[]")},
 			200, `{"ok":true,"status":200,"body":"[]","eventId":"evt_1"}`,
 		},
 		{
-			"taken with broken JSON", relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: json, Answer: []byte(`{"a":`)},
+			"taken with broken JSON",
+			relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: json, Answer: []byte(`{"a":`)},
 			200, `{"ok":true,"status":200,"body":"{\"a\":","eventId":"evt_1"}`,
 		},
 		{
-			"taken with what is not UTF-8", relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: json, Answer: []byte("{\"a\":\"\xff\"}")},
+			"taken with what is not UTF-8",
+			relay.Acceptance{EventIDs: one, Answered: true, Status: 200, ContentType: json, Answer: []byte("{\"a\":\"\xff\"}")},
 			200, `{"ok":true,"status":200,"body":"{\"a\":\"\ufffd\"}","eventId":"evt_1"}`,
 		},
 		{
-			"taken without a word", relay.Acceptance{EventIDs: one, Answered: true, Status: 204},
+			"taken without a word",
+			relay.Acceptance{EventIDs: one, Answered: true, Status: 204},
 			200, `{"ok":true,"status":204,"body":"","eventId":"evt_1"}`,
 		},
 		{
-			"refused for good", relay.Acceptance{EventIDs: one, Answered: true, Dead: true, Status: 400, ContentType: json, Answer: []byte(`{"e":1}`)},
+			"refused for good",
+			relay.Acceptance{EventIDs: one, Answered: true, Dead: true, Status: 400, ContentType: json, Answer: []byte(`{"e":1}`)},
 			200, `{"ok":false,"status":400,"body":{"e":1},"eventId":"evt_1","dead":true}`,
 		},
 		{"queued", relay.Acceptance{EventIDs: one}, 202, `{"ok":true,"queued":true,"eventId":"evt_1","attempts":0}`},
 		{
-			"queued after failures", relay.Acceptance{EventIDs: one, Attempts: 3, LastError: "status 500"},
+			"queued after failures",
+			relay.Acceptance{EventIDs: one, Attempts: 3, LastError: "status 500"},
 			202, `{"ok":true,"queued":true,"eventId":"evt_1","attempts":3,"lastError":"status 500"}`,
 		},
 		{
-			"several queued", relay.Acceptance{EventIDs: two},
+			"several queued",
+			relay.Acceptance{EventIDs: two},
 			202, `{"ok":true,"queued":true,"eventId":"evt_1","eventIds":["evt_1","evt_2"],"attempts":0}`,
 		},
 		{
-			"several taken", relay.Acceptance{EventIDs: two, Answered: true, Status: 200},
+			"several taken",
+			relay.Acceptance{EventIDs: two, Answered: true, Status: 200},
 			200, `{"ok":true,"status":200,"body":"","eventId":"evt_1","eventIds":["evt_1","evt_2"]}`,
 		},
 		{"repeat", relay.Acceptance{EventIDs: one, Duplicate: true}, 200, `{"ok":true,"duplicate":true,"eventId":"evt_1"}`},

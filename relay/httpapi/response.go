@@ -18,6 +18,7 @@ type response struct {
 
 	id      string
 	started time.Time
+	vars    map[string]string
 	body    pacedBody
 	wrote   bool
 }
@@ -95,6 +96,7 @@ func (w *response) writeError(e *Error) {
 	}
 	if e.hangUp {
 		h.Set("Connection", "close")
+		w.body.hangUp()
 	}
 	h["Cache-Control"] = noStore
 	// A caller that has hung up gets no answer, and there is nobody else to tell.

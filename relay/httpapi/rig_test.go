@@ -306,7 +306,7 @@ func (r *rig) described(req *http.Request, out reply) {
 // isError says what is wrong with an answer that must be an error.
 func (r *rig) isError(req *http.Request, out reply) {
 	r.t.Helper()
-	if req.Method == http.MethodHead {
+	if req.Method == http.MethodHead || out.status < http.StatusBadRequest {
 		return
 	}
 	schema := document(r.t).Components.Schemas["Error"].Value

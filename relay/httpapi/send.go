@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/gorilla/mux"
-
 	"github.com/imrelay/imrelay/outbound"
 )
 
@@ -59,7 +57,7 @@ func (c *call) sendRequest() (outbound.Request, error) {
 	if given := c.r.Header.Get("Content-Type"); given != "" && !isJSON(given) {
 		return req, &Error{Code: CodeUnsupportedMedia, Message: "Content-Type must be application/json"}
 	}
-	body, err := readBody(c.r, c.t.maxSend)
+	body, err := c.readBody(c.t.maxSend)
 	if err != nil {
 		return req, err
 	}
@@ -117,7 +115,7 @@ func lookup(c *call) error {
 		c.logRefusal("outbound.refused", err, "client", "")
 		return err
 	}
-	report, err := c.s.o.Sender.Lookup(c.r.Context(), client.Name, mux.Vars(c.r)["id"])
+	report, err := c.s.o.Sender.Lookup(c.r.Context(), client.Name, c.vars["id"])
 	if err != nil {
 		return err //nolint:wrapcheck // endpoint wants the error as it is
 	}

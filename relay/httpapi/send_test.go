@@ -268,13 +268,15 @@ func TestLookup(t *testing.T) {
 		{"sent", outbound.Report{Status: "sent", MessageIDs: []string{"9"}}, `{"id":"msg_7","status":"sent","messageId":"9"}`},
 		{"sent without an id", outbound.Report{Status: "sent"}, `{"id":"msg_7","status":"sent","messageId":""}`},
 		{
-			"failed", outbound.Report{Status: "failed", Err: &outbound.Error{
+			"failed",
+			outbound.Report{Status: "failed", Err: &outbound.Error{
 				Code: outbound.CodeUpstreamRejected, Message: "m", Upstream: &outbound.Upstream{Code: "-2"}, Err: errors.New("secret"),
 			}},
 			`{"id":"msg_7","status":"failed","error":{"code":"upstream_rejected","message":"m"},"upstream":{"code":"-2"}}`,
 		},
 		{
-			"unknown in a part", outbound.Report{Status: "unknown", MessageIDs: []string{"1", "2"}, Err: &outbound.Error{
+			"unknown in a part",
+			outbound.Report{Status: "unknown", MessageIDs: []string{"1", "2"}, Err: &outbound.Error{
 				Code: outbound.CodeDeliveryUnknown, Message: "m", Part: 3,
 			}},
 			`{"id":"msg_7","status":"unknown","messageId":"1","messageIds":["1","2"],"error":{"code":"delivery_unknown","message":"m"},"part":3}`,

@@ -99,7 +99,17 @@ func (s *Server) Reload(t Table) error {
 
 // Mount serves all paths below prefix by h, behind the server's request ids and its recovery from panics. It must not
 // be called after the first request.
-func (s *Server) Mount(prefix string, h http.Handler) { s.router.PathPrefix(prefix).Handler(h) }
+func (s *Server) Mount(prefix string, h http.Handler) {
+	s.router.PathPrefix(prefix).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rw, ok := w.(*response); ok && r.ContentLength != 0 {
+			// In a copy: net/http looks at the body of its own request to decide what to do with the rest of it.
+			paced := *r
+			paced.Body = &rw.body
+			r = &paced
+		}
+		h.ServeHTTP(w, r)
+	})
+}
 
 // Configure makes hs serve s with limits on headers and idle connections. It leaves the address and TLS alone.
 func (s *Server) Configure(hs *http.Server) {
@@ -133,10 +143,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()[headerRequestID] = []string{rw.id}
 	if r.ContentLength != 0 {
 		rw.body.begin(w, r, s.o.BodyGrace)
-		r.Body = &rw.body
 	}
 	defer s.recover(rw, r)
-	s.router.ServeHTTP(rw, r)
+	s.dispatch(rw, r)
+}
+
+// dispatch calls the handler of the route that matches. It asks the router for no more than that: its own ServeHTTP
+// copies the request twice to put the variables into its context, which costs more than all else that is done here.
+func (s *Server) dispatch(w *response, r *http.Request) {
+	var match mux.RouteMatch
+	s.router.Match(r, &match)
+	w.vars = match.Vars
+	match.Handler.ServeHTTP(w, r)
 }
 
 // recover turns a panic into a 500, unless the handler meant to break the connection.

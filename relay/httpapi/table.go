@@ -106,8 +106,8 @@ func compile(t Table) (*table, error) {
 }
 
 // addAccount adds one account, and remembers it as the only one while it is.
-func (c *table) addAccount(a Account) error {
-	if a.Name == "" || c.accounts[a.Name] != nil {
+func (t *table) addAccount(a Account) error {
+	if a.Name == "" || t.accounts[a.Name] != nil {
 		return fmt.Errorf("account %q: name is empty or used twice", a.Name)
 	}
 	entry := &account{Account: a}
@@ -116,21 +116,21 @@ func (c *table) addAccount(a Account) error {
 			return fmt.Errorf("account %q: a token is empty or given twice", a.Name)
 		}
 	}
-	c.accounts[a.Name] = entry
-	c.only = nil
-	if len(c.accounts) == 1 {
-		c.only = entry
+	t.accounts[a.Name] = entry
+	t.only = nil
+	if len(t.accounts) == 1 {
+		t.only = entry
 	}
 	return nil
 }
 
 // addClient adds one client's tokens. A token that two clients share would make both look like the first.
-func (c *table) addClient(client APIClient) error {
+func (t *table) addClient(client APIClient) error {
 	if len(client.Tokens) == 0 {
 		return fmt.Errorf("client %q: has no token", client.Name)
 	}
 	for _, token := range client.Tokens {
-		if !c.clients.add(token, client.Client) {
+		if !t.clients.add(token, client.Client) {
 			return fmt.Errorf("client %q: a token is empty or used twice", client.Name)
 		}
 	}
