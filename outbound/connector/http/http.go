@@ -1,0 +1,183 @@
+// Package http is the plain connector: it posts a message as JSON to one URL. It is for a bridge of one's own, and for
+// any IM server whose send call is one request: a template shapes the body.
+//
+// A 2xx is "sent", unless its JSON says otherwise: "ok" or "success" is false, "status" is "failed" or "error",
+// "errcode" or "retcode" is neither 0 nor "0", or "error" holds something. Such an answer is a refusal for good, or for
+// now if it says when to come again. The id is the first of messageId, messageID and message_id, then of these in
+// "data", then "id" and "data.id"; a message without one was sent all the same.
+package http
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"text/template"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
+	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/relay/secret"
+)
+
+// Config is the connector's section of the configuration.
+type Config struct {
+	// URL is where messages are posted. Required.
+	URL string `yaml:"url"`
+	// Token is sent as "Authorization: Bearer <token>"; empty: no such header.
+	Token secret.Text `yaml:"token"`
+	// Template is a Go text/template of the JSON body; empty: to, text, replyToMessageId, media and requestId. It sees
+	// .Account, .To, .Text, .ReplyTo, .Media (.Type, .URL, .Name) and .RequestID, and writes values with the function
+	// json: {"chat": {{json .To}}, "content": {{json .Text}}}.
+	Template string `yaml:"template"`
+	// Timeout bounds a call; 0: 10 s.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Connector posts messages. It is safe for concurrent use.
+type Connector struct {
+	doer     egress.Doer
+	config   Config
+	template *template.Template
+	header   http.Header
+}
+
+var _ outbound.Connector = (*Connector)(nil)
+
+// New checks the configuration and makes a Connector. Its errors name the key that is wrong.
+func New(c Config, d egress.Doer) (*Connector, error) {
+	if u, err := url.Parse(c.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("url: want an http or https URL")
+	}
+	if c.Timeout < 0 {
+		return nil, errors.New("timeout: want a duration above 0")
+	}
+	if c.Timeout == 0 {
+		c.Timeout = connector.DefaultTimeout
+	}
+	out := &Connector{doer: d, config: c, header: http.Header{"Content-Type": {"application/json"}}}
+	if !c.Token.IsZero() {
+		out.header.Set("Authorization", "Bearer "+c.Token.Reveal())
+	}
+	if c.Template == "" {
+		return out, nil
+	}
+	t, err := template.New("body").Funcs(template.FuncMap{"json": encode}).Option("missingkey=error").Parse(c.Template)
+	if err != nil {
+		return nil, fmt.Errorf("template: %w", err)
+	}
+	out.template = t
+	return out, out.try()
+}
+
+// try fills the template with a message that breaks it if a value is written without json.
+func (c *Connector) try() error {
+	m := outbound.Message{
+		Account: "wechat", To: "wxid_alice", Text: "two \"quoted\"\nlines \\", RequestID: "msg_1", ReplyTo: "1",
+		Media: []outbound.Media{{Type: "image", URL: "https://example.com/a.png"}},
+	}
+	for _, m := range []outbound.Message{m, {To: "wxid_alice", Text: "\""}} {
+		if _, err := c.body(m); err != nil {
+			return fmt.Errorf("template: %w", err)
+		}
+	}
+	return nil
+}
+
+// Send implements [outbound.Connector].
+func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Receipt, error) {
+	body, err := c.body(m)
+	if err != nil {
+		return outbound.Receipt{}, &outbound.SendError{
+			Reason: outbound.Rejected, Code: "template", Detail: "the template makes no JSON of this message", Err: err,
+		}
+	}
+	a, err := connector.Call(ctx, c.doer, egress.Call{
+		Method: http.MethodPost, URL: c.config.URL, Header: c.header.Clone(), Body: body, Timeout: c.config.Timeout,
+	})
+	if err != nil {
+		return outbound.Receipt{}, err
+	}
+	hide := []string{c.config.Token.Reveal(), c.config.URL, m.Text}
+	if e := connector.Status(a, hide...); e != nil {
+		return outbound.Receipt{}, e
+	}
+	if !a.Truncated && !gjson.ValidBytes(a.Body) {
+		return outbound.Receipt{}, nil
+	}
+	if denied(a.Body) {
+		return outbound.Receipt{}, denial(a, hide)
+	}
+	return outbound.Receipt{ID: connector.ID(a.Body, "messageId", "messageID", "message_id",
+		"data.messageId", "data.messageID", "data.message_id", "id", "data.id")}, nil
+}
+
+// denied says that a 2xx means a failure.
+func denied(body []byte) bool {
+	switch v := gjson.GetManyBytes(body, "ok", "success", "status", "errcode", "retcode", "error"); {
+	case v[0].Type == gjson.False, v[1].Type == gjson.False:
+		return true
+	case v[2].Str == "failed", v[2].Str == "error":
+		return true
+	case nonzero(v[3]), nonzero(v[4]):
+		return true
+	default:
+		return v[5].Type == gjson.True || nonzero(v[5]) || v[5].IsObject()
+	}
+}
+
+// nonzero says that a code or text says something other than "all is well".
+func nonzero(r gjson.Result) bool {
+	s := connector.Text(r)
+	return s != "" && s != "0"
+}
+
+func denial(a egress.Answer, hide []string) *outbound.SendError {
+	e := connector.Words(a.Body, hide...)
+	e.Reason = outbound.Rejected
+	if e.After = connector.Wait(a); e.After > 0 {
+		e.Reason = outbound.Throttled
+	}
+	return e
+}
+
+// payload is the body that is posted where no template shapes it.
+type payload struct {
+	To        string           `json:"to"`
+	Text      string           `json:"text,omitempty"`
+	ReplyTo   string           `json:"replyToMessageId,omitempty"`
+	Media     []outbound.Media `json:"media,omitempty"`
+	RequestID string           `json:"requestId,omitempty"`
+}
+
+func (c *Connector) body(m outbound.Message) ([]byte, error) {
+	if c.template == nil {
+		s, err := encode(payload{To: m.To, Text: m.Text, ReplyTo: m.ReplyTo, Media: m.Media, RequestID: m.RequestID})
+		return []byte(s), err
+	}
+	var b bytes.Buffer
+	if err := c.template.Execute(&b, m); err != nil {
+		return nil, fmt.Errorf("fill in: %w", err)
+	}
+	if !json.Valid(b.Bytes()) {
+		return nil, errors.New("it makes no valid JSON; write values as {{json .Text}}")
+	}
+	return b.Bytes(), nil
+}
+
+// encode writes a value as JSON, with <, > and & as they are.
+func encode(v any) (string, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return "", fmt.Errorf("encode: %w", err)
+	}
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}

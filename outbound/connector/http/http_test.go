@@ -1,0 +1,189 @@
+package http_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector/connectortest"
+	httpconnector "github.com/imrelay/imrelay/outbound/connector/http"
+	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/relay/secret"
+)
+
+func dial(t *testing.T) *egress.Client {
+	t.Helper()
+	c := egress.New(egress.Options{})
+	t.Cleanup(c.Close)
+	return c
+}
+
+func open(t *testing.T, c httpconnector.Config) *httpconnector.Connector {
+	t.Helper()
+	out, err := httpconnector.New(c, dial(t))
+	if err != nil {
+		t.Fatalf("new: %v", err)
+	}
+	return out
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for name, template := range map[string]string{"plain": "", "template": `{"chat":{{json .To}},"content":{{json .Text}}}`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			connectortest.Run(t, connectortest.Harness{
+				New: func(t *testing.T, s connectortest.Setup) outbound.Connector {
+					t.Helper()
+					return open(t, httpconnector.Config{
+						URL: s.URL + "/send?key=" + s.Secret, Token: secret.New(s.Secret), Timeout: s.Timeout, Template: template,
+					})
+				},
+				Sent:     func(id string) string { return fmt.Sprintf(`{"ok":true,"messageId":%s}`, id) },
+				Refusals: refusals(),
+			})
+		})
+	}
+}
+
+func refusals() []connectortest.Refusal {
+	no := func(name, body string) connectortest.Refusal {
+		return connectortest.Refusal{Name: name, Status: 200, Body: body, Want: outbound.Rejected}
+	}
+	coded := func(status int, name, body, code string) connectortest.Refusal {
+		return connectortest.Refusal{Name: name, Status: status, Body: body, Want: outbound.Rejected, Code: code}
+	}
+	wait := func(status int, name, body string, after time.Duration) connectortest.Refusal {
+		return connectortest.Refusal{Name: name, Status: status, Body: body, Want: outbound.Throttled, After: after}
+	}
+	return []connectortest.Refusal{
+		no("ok is false", `{"ok":false}`),
+		no("success is false", `{"success":false,"messageId":"1"}`),
+		no("status is failed", `{"status":"failed","messageId":"1"}`),
+		no("an error text", `{"error":"no such friend"}`),
+		no("an error object", `{"error":{"message":"no such friend"}}`),
+		coded(200, "errcode", `{"errcode":93000,"errmsg":"invalid webhook url"}`, "93000"),
+		coded(200, "retcode", `{"status":"ok","retcode":100}`, "100"),
+		coded(400, "a code in words", `{"error":{"code":"UNKNOWN_RECIPIENT","message":"no such friend"}}`, "UNKNOWN_RECIPIENT"),
+		coded(403, "no code", `blocked`, "403"),
+		wait(200, "a 200 that says when to come again", `{"ok":false,"error":"ratelimited","retry_after":9}`, 9*time.Second),
+		wait(429, "a time in the body", `{"retry_after":0.65}`, 650*time.Millisecond),
+		wait(429, "a time in parameters", `{"ok":false,"parameters":{"retry_after":14}}`, 14*time.Second),
+		wait(429, "milliseconds", `{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2000}`, 2*time.Second),
+		wait(429, "a time beyond reason", `{"retry_after":1e30}`, time.Hour),
+	}
+}
+
+// TestBody: what is posted, and how.
+func TestBody(t *testing.T) {
+	t.Parallel()
+	full := outbound.Message{
+		Account: "wechat", To: "wxid_alice", Text: "a < b & \"c\"\n", ReplyTo: "7265419038812345671", RequestID: "msg_1",
+		Media: []outbound.Media{{Type: "image", URL: "https://x.example/a.png"}},
+	}
+	tests := []struct {
+		name, template, want string
+		m                    outbound.Message
+	}{
+		{
+			"all", "",
+			`{"to":"wxid_alice","text":"a < b & \"c\"\n","replyToMessageId":"7265419038812345671",` +
+				`"media":[{"type":"image","url":"https://x.example/a.png"}],"requestId":"msg_1"}`, full,
+		},
+		{"empty fields are left out", "", `{"to":"wxid_alice","text":"hi"}`, outbound.Message{To: "wxid_alice", Text: "hi"}},
+		{
+			"template", `{"chat":{{json .To}},"content":{{json .Text}}{{with .ReplyTo}},"quote":{{json .}}{{end}}}`,
+			`{"chat":"wxid_alice","content":"a < b & \"c\"\n","quote":"7265419038812345671"}`, full,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var got, auth, contentType string
+			im := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				b, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Errorf("read: %v", err)
+				}
+				got, auth, contentType = string(b), r.Header.Get("Authorization"), r.Header.Get("Content-Type")
+				_, _ = io.WriteString(w, `{"messageId":"1"}`)
+			}))
+			defer im.Close()
+			c := open(t, httpconnector.Config{URL: im.URL, Token: secret.New("tok"), Template: tt.template})
+			if _, err := c.Send(t.Context(), tt.m); err != nil {
+				t.Fatalf("send: %v", err)
+			}
+			if got != tt.want || !json.Valid([]byte(got)) {
+				t.Errorf("body:\n got %s\nwant %s", got, tt.want)
+			}
+			if auth != "Bearer tok" || contentType != "application/json" {
+				t.Errorf("headers: got %q and %q", auth, contentType)
+			}
+		})
+	}
+}
+
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	tests := map[string]string{
+		`{"messageID":"a"}`:                                "a",
+		`{"message_id":7265419038812345671}`:               "7265419038812345671",
+		`{"id":"m1"}`:                                      "m1",
+		`{"id":1,"messageId":2}`:                           "2",
+		`{"id":"rpc","data":{"messageId":"m"}}`:            "m",
+		`{"data":{"id":5127}}`:                             "5127",
+		`{"messageId":null}`:                               "",
+		`{"messageId":{"high":1,"low":2}}`:                 "",
+		`{"messageId":"` + strings.Repeat("x", 300) + `"}`: "",
+		`{}`: "",
+		`[]`: "",
+		`ok`: "",
+		``:   "",
+		`{"error":null,"errcode":0,"retcode":"0","id":"fine"}`:  "fine",
+		`{"error":false,"success":true,"status":"ok","id":"f"}`: "f",
+	}
+	for body, want := range tests {
+		t.Run(body, func(t *testing.T) {
+			t.Parallel()
+			im := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+			defer im.Close()
+			r, err := open(t, httpconnector.Config{URL: im.URL}).Send(t.Context(), outbound.Message{To: "x", Text: "hello"})
+			if err != nil || r.ID != want {
+				t.Errorf("got %q, %v; want %q", r.ID, err, want)
+			}
+		})
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		c    httpconnector.Config
+		want string
+	}{
+		{"no url", httpconnector.Config{}, "url"},
+		{"another scheme", httpconnector.Config{URL: "ftp://x.example/"}, "url"},
+		{"no host", httpconnector.Config{URL: "http:///send"}, "url"},
+		{"a negative timeout", httpconnector.Config{URL: "http://x.example", Timeout: -1}, "timeout"},
+		{"a broken template", httpconnector.Config{URL: "http://x.example", Template: `{"a":{{json .To}`}, "template"},
+		{"an unknown field", httpconnector.Config{URL: "http://x.example", Template: `{"a":{{json .Nope}}}`}, "template"},
+		{"no JSON", httpconnector.Config{URL: "http://x.example", Template: `text={{json .Text}}`}, "template"},
+		{"a value without json", httpconnector.Config{URL: "http://x.example", Template: `{"text":"{{.Text}}"}`}, "template"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := httpconnector.New(tt.c, dial(t))
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want+":") {
+				t.Errorf("got %v, want an error about %s", err, tt.want)
+			}
+		})
+	}
+}
