@@ -25,6 +25,12 @@ type Op interface {
 	Size() int
 }
 
+// Aborter is an Op that wants to know when it was not done. Of Committed and Aborted exactly one is called for every op
+// that Submit took, whether or not its caller still waits, under the same rules.
+type Aborter interface {
+	Aborted(err error)
+}
+
 // Func is an Op made of functions, for what is not worth a type.
 type Func struct {
 	// Do is Exec.

@@ -3,6 +3,7 @@ package sqlitefile
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,7 +21,7 @@ type writer struct {
 	file         *File
 	tx           *Tx
 	beforeCommit func() error
-	gatherers    []Gatherer
+	gatherers    atomic.Pointer[[]Gatherer]
 	commits      atomic.Uint64
 	limit        int64
 	room         [kinds]*semaphore.Weighted
@@ -54,7 +55,15 @@ func (w *writer) start() { go w.run() }
 func (w *writer) addGatherer(g Gatherer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.gatherers = append(w.gatherers, g)
+	all := append(slices.Clone(w.all()), g)
+	w.gatherers.Store(&all)
+}
+
+func (w *writer) all() []Gatherer {
+	if p := w.gatherers.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 func (w *writer) submit(ctx context.Context, k Kind, op Op) (*Commit, error) {
@@ -174,10 +183,10 @@ func (w *writer) processAlone(batch []*Commit, full bool) {
 	for i, c := range batch {
 		if full && c.kind == Accept {
 			c.err = ErrFull
-			continue
+		} else {
+			c.err = w.commit(batch[i : i+1])
+			full = full || fateOf(c.err) == fateFull
 		}
-		c.err = w.commit(batch[i : i+1])
-		full = full || fateOf(c.err) == fateFull
 		w.applied(batch[i : i+1])
 	}
 }
@@ -186,6 +195,8 @@ func (w *writer) applied(batch []*Commit) {
 	for _, c := range batch {
 		if c.err == nil {
 			c.op.Committed()
+		} else if a, ok := c.op.(Aborter); ok {
+			a.Aborted(c.err)
 		}
 	}
 }
@@ -214,7 +225,8 @@ func (w *writer) commit(batch []*Commit) error {
 }
 
 func (w *writer) runOps(batch []*Commit) error {
-	for _, g := range w.gatherers {
+	gatherers := w.all()
+	for _, g := range gatherers {
 		g.Begin()
 	}
 	for _, c := range batch {
@@ -222,7 +234,7 @@ func (w *writer) runOps(batch []*Commit) error {
 			return err
 		}
 	}
-	for _, g := range w.gatherers {
+	for _, g := range gatherers {
 		if err := g.Flush(w.tx); err != nil {
 			return err
 		}
