@@ -94,29 +94,26 @@ type done struct {
 	silent  bool // nothing was attempted, there is nothing to tell
 }
 
-// finish tells who waits, writes the line and settles.
+// finish writes the attempt's line, settles it, and tells who waits.
 func (f *feed) finish(ctx context.Context, t *try, d done) {
 	job := t.lease.Job
+	if d.silent {
+		f.settle(ctx, t, d.verdict)
+		return
+	}
 	attempts := job.Attempts
 	if d.verdict.Counted {
 		attempts++
 	}
-	if !d.silent {
-		// A caller that hears "delivered" before the ack is on disk may see the event come again after a crash, as
-		// everybody may; one that hears "dead" or "later" too early would be told a lie.
-		news := progress{
-			verdict: d.verdict, outcome: d.outcome, attempts: attempts, wait: d.verdict.Delay, open: d.open,
-		}
-		if d.verdict.Action == queue.Ack {
-			f.d.watches.settled(job, news)
-			f.d.meter.Delivered(f.name, t.storeNow().Sub(job.Accepted))
-		} else {
-			defer f.d.watches.settled(job, news)
-		}
-		f.d.meter.Attempt(f.name, decision(d.verdict), d.took)
-		f.record(t, d)
+	f.d.meter.Attempt(f.name, decision(d.verdict), d.took)
+	if d.verdict.Action == queue.Ack {
+		f.d.meter.Delivered(f.name, t.storeNow().Sub(job.Accepted))
 	}
+	f.record(t, d)
 	f.settle(ctx, t, d.verdict)
+	f.d.watches.settled(job, progress{
+		verdict: d.verdict, outcome: d.outcome, attempts: attempts, wait: d.verdict.Delay, open: d.open,
+	})
 }
 
 // settle makes the verdict durable. While the store fails it is tried again, for an attempt that is not settled is made

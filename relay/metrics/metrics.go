@@ -28,6 +28,9 @@ type Registry struct {
 	delivered *prometheus.HistogramVec
 	sends     *prometheus.CounterVec
 	send      *prometheus.HistogramVec
+	calls     *prometheus.CounterVec
+	call      *prometheus.HistogramVec
+	held      *prometheus.HistogramVec
 }
 
 // New returns a registry with the process's own metrics in it.
@@ -46,6 +49,12 @@ func New(version string) *Registry {
 			"Sends to an IM, by their outcome.", "im", "outcome"),
 		send: histogram("imrelay_outbound_send_seconds",
 			"How long a send took, holding included.", "im"),
+		calls: counter("imrelay_outbound_calls_total",
+			"Calls to an IM, by their outcome.", "im", "outcome"),
+		call: histogram("imrelay_outbound_call_seconds",
+			"How long a call to an IM took.", "im"),
+		held: histogram("imrelay_outbound_held_seconds",
+			"How long a message waited for its place in the limits.", "im"),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "imrelay_build_info", Help: "Always 1; the version is the label.",
@@ -54,7 +63,7 @@ func New(version string) *Registry {
 	build.Set(1)
 	r.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		r.inbound, r.attempts, r.attempt, r.delivered, r.sends, r.send, build,
+		r.inbound, r.attempts, r.attempt, r.delivered, r.sends, r.send, r.calls, r.call, r.held, build,
 	)
 	return r
 }
@@ -86,10 +95,21 @@ func (r *Registry) Delivered(agent string, took time.Duration) {
 	r.delivered.WithLabelValues(agent).Observe(took.Seconds())
 }
 
-// Send counts a send.
-func (r *Registry) Send(account, outcome string, took time.Duration) {
+// Ended counts a send by how it ended.
+func (r *Registry) Ended(account, outcome string, took time.Duration) {
 	r.sends.WithLabelValues(account, outcome).Inc()
 	r.send.WithLabelValues(account).Observe(took.Seconds())
+}
+
+// Called counts a call to an IM.
+func (r *Registry) Called(account, outcome string, took time.Duration) {
+	r.calls.WithLabelValues(account, outcome).Inc()
+	r.call.WithLabelValues(account).Observe(took.Seconds())
+}
+
+// Held tells how long a message waited for its place.
+func (r *Registry) Held(account string, waited time.Duration) {
+	r.held.WithLabelValues(account).Observe(waited.Seconds())
 }
 
 // Sample is one value that is asked for when the metrics are scraped.

@@ -27,7 +27,9 @@ func TestHandler(t *testing.T) {
 	r.Inbound("wechat", "accepted")
 	r.Attempt("openclaw", "retry", 20*time.Millisecond)
 	r.Delivered("openclaw", 3*time.Second)
-	r.Send("wechat", "sent", time.Second)
+	r.Ended("wechat", "sent", time.Second)
+	r.Called("wechat", "throttled", time.Second)
+	r.Held("wechat", 2*time.Second)
 	r.Sampled(func(context.Context) ([]metrics.Sample, error) {
 		return []metrics.Sample{{
 			Name: "imrelay_queue_events", Help: "x", Labels: map[string]string{"state": "queued"}, Value: 7,
@@ -41,6 +43,8 @@ func TestHandler(t *testing.T) {
 		`imrelay_delivery_attempt_seconds_bucket{agent="openclaw",le="0.01"} 0`,
 		`imrelay_delivery_seconds_sum{agent="openclaw"} 3`,
 		`imrelay_outbound_sends_total{im="wechat",outcome="sent"} 1`,
+		`imrelay_outbound_calls_total{im="wechat",outcome="throttled"} 1`,
+		`imrelay_outbound_held_seconds_sum{im="wechat"} 2`,
 		`imrelay_queue_events{state="queued"} 7`,
 		`imrelay_build_info{version="1.2.3"} 1`,
 		`go_goroutines`,

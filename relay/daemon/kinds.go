@@ -1,0 +1,96 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/imrelay/imrelay/outbound"
+	httpconnector "github.com/imrelay/imrelay/outbound/connector/http"
+	"github.com/imrelay/imrelay/relay"
+	"github.com/imrelay/imrelay/relay/agent"
+	"github.com/imrelay/imrelay/relay/agent/openclaw"
+	"github.com/imrelay/imrelay/relay/agent/webhook"
+	"github.com/imrelay/imrelay/relay/config"
+	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/relay/format/generic"
+	"github.com/imrelay/imrelay/relay/format/wechat"
+)
+
+// formatKind is one way to read pushes. A new format is a folder, and one line in formats.
+type formatKind struct {
+	// make reads the format's own keys.
+	make func(own config.Section) (relay.Format, error)
+	// plain: its IM takes the answer's body for commands, so it gets 200 {}.
+	plain bool
+	// probe: its IM asks with HEAD whether the address lives.
+	probe bool
+}
+
+var formats = map[string]formatKind{
+	"wechat":  {make: newWeChat, probe: true},
+	"generic": {make: newGeneric},
+}
+
+func newWeChat(own config.Section) (relay.Format, error) {
+	return wechat.Format{}, own.Decode(&struct{}{})
+}
+
+func newGeneric(own config.Section) (relay.Format, error) {
+	var keys struct {
+		Paths generic.Config `yaml:"paths"`
+	}
+	if err := own.Decode(&keys); err != nil {
+		return nil, err
+	}
+	return generic.New(keys.Paths)
+}
+
+// agentKind makes one kind of agent of its own keys. A new kind is a folder, and one line in agents.
+type agentKind func(own config.Section, w agent.Wire) (relay.Agent, error)
+
+var agents = map[string]agentKind{
+	"openclaw": kindOf(openclaw.New),
+	"webhook":  kindOf(webhook.New),
+}
+
+// kindOf makes an agentKind of a kind's New.
+func kindOf[C any, A relay.Agent](make func(C, agent.Wire) (A, error)) agentKind {
+	return func(own config.Section, w agent.Wire) (relay.Agent, error) {
+		var c C
+		if err := own.Decode(&c); err != nil {
+			return nil, err
+		}
+		return make(c, w)
+	}
+}
+
+// connectorKind makes one kind of connector of its own keys. A new kind is a folder, and one line in connectors.
+type connectorKind func(own config.Section, timeout time.Duration, doer egress.Doer) (outbound.Connector, error)
+
+var connectors = map[string]connectorKind{
+	"http": newHTTPConnector,
+}
+
+func newHTTPConnector(own config.Section, timeout time.Duration, doer egress.Doer) (outbound.Connector, error) {
+	c := httpconnector.Config{Timeout: timeout}
+	if err := own.Decode(&c); err != nil {
+		return nil, err
+	}
+	return httpconnector.New(c, doer)
+}
+
+// pick finds a kind, or says which there are.
+func pick[K any](kinds map[string]K, name string) (K, error) {
+	k, ok := kinds[name]
+	if !ok {
+		var names []string
+		for n := range kinds {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		return k, fmt.Errorf("unknown kind %q; this build has: %s", name, strings.Join(names, ", "))
+	}
+	return k, nil
+}

@@ -1,0 +1,204 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/relay"
+	"github.com/imrelay/imrelay/relay/agent"
+	"github.com/imrelay/imrelay/relay/config"
+	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/relay/httpapi"
+	"github.com/imrelay/imrelay/relay/secret"
+	"github.com/imrelay/imrelay/signer"
+)
+
+// plan is a configuration made ready: every expression compiled, every adapter made, nothing opened. A reload makes a
+// new one and hands its parts out.
+type plan struct {
+	router  *relay.Router
+	targets map[string]relay.Target
+	senders outbound.Table
+	api     httpapi.Table
+
+	cfg      config.Config
+	doer     egress.Doer
+	mistakes []error
+}
+
+// newPlan makes the plan of a configuration, or returns every mistake in it. insecure lets a listener beyond loopback
+// be open to everybody.
+func newPlan(cfg config.Config, doer egress.Doer, insecure bool) (*plan, error) {
+	p := &plan{
+		cfg: cfg, doer: doer,
+		router:  &relay.Router{Accounts: map[string]*relay.Account{}},
+		targets: map[string]relay.Target{}, senders: outbound.Table{},
+		api: httpapi.Table{
+			Admin:          httpapi.Admin{Token: cfg.Admin.Token},
+			TrustedProxies: cfg.TrustedProxies, Wait: cfg.Inbound.Wait,
+			MaxInbound: int64(cfg.Inbound.MaxBody), MaxSend: int64(cfg.Outbound.MaxBody),
+		},
+	}
+	if !cfg.Redis.IsZero() {
+		p.mistake("redis", errors.New("this build has the embedded store only; leave redis empty"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.IMs)) {
+		p.account(name, cfg.IMs[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Agents)) {
+		p.agent(name, cfg.Agents[name])
+	}
+	p.routes()
+	for _, name := range slices.Sorted(maps.Keys(cfg.Clients)) {
+		c := cfg.Clients[name]
+		p.api.Clients = append(p.api.Clients, httpapi.APIClient{
+			Client: outbound.Client{Name: name, Accounts: c.IMs, Recipients: c.Recipients},
+			Tokens: []secret.Text{c.Token},
+		})
+	}
+	if !insecure {
+		p.exposure()
+	}
+	if err := config.Merge(p.mistakes...); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Check says everything that New would refuse a configuration for, without opening anything.
+func Check(cfg config.Config, o Options) error {
+	_, err := newPlan(cfg, nil, o.Insecure)
+	return err
+}
+
+// mistake notes what is wrong with a key. An adapter's own mistakes have their keys already.
+func (p *plan) mistake(key string, err error) {
+	if err == nil {
+		return
+	}
+	if _, ok := errors.AsType[*config.Error](err); !ok {
+		err = p.cfg.Mistake(key, err.Error())
+	}
+	p.mistakes = append(p.mistakes, err)
+}
+
+// account plans one IM account: how it is read, guarded and sent through.
+func (p *plan) account(name string, im config.IM) {
+	key := "ims." + name
+	kind, err := pick(formats, im.Format)
+	p.mistake(key+".format", err)
+	filter, err := relay.NewFilter(im.Filter)
+	p.mistake(key+".filter", err)
+	verifier, err := verifierOf(im.Signature)
+	p.mistake(key+".signature", err)
+	var format relay.Format
+	if kind.make != nil {
+		format, err = kind.make(im.Own)
+		p.mistake(key, err)
+	}
+	p.router.Accounts[name] = &relay.Account{
+		Name: name, Self: im.Self, Format: format, Filter: filter, MaxAge: im.MaxAge,
+	}
+	a := httpapi.Account{Name: name, Networks: im.Allow, Verifier: verifier, Plain: kind.plain, Probe: kind.probe}
+	if !im.Token.IsZero() {
+		a.Tokens = []secret.Text{im.Token}
+	}
+	p.api.Accounts = append(p.api.Accounts, a)
+	p.sender(name, im)
+}
+
+// sender plans how an account sends; without a connector it cannot.
+func (p *plan) sender(name string, im config.IM) {
+	out := outbound.Account{Limits: limitsOf(im.Limits)}
+	if im.Send.Kind != "" {
+		key := "ims." + name + ".send"
+		make, err := pick(connectors, im.Send.Kind)
+		p.mistake(key+".kind", err)
+		if err == nil {
+			out.Connector, err = make(im.Send.Own, im.Send.Timeout, p.doer)
+			p.mistake(key, err)
+		}
+	}
+	p.senders[name] = out
+}
+
+// limitsOf are the configured limits in the sender's words.
+func limitsOf(l config.Limits) outbound.Limits {
+	return outbound.Limits{
+		Account:   outbound.Rate{N: l.Rate.N, Per: l.Rate.Per, Burst: l.Burst},
+		Recipient: outbound.Rate{N: l.PerRecipient.N, Per: l.PerRecipient.Per},
+		MaxText:   l.MaxText,
+	}
+}
+
+// verifierOf is what checks an account's signatures; nil: nothing.
+func verifierOf(s config.Signature) (signer.Verifier, error) {
+	if s.Kind == "" {
+		return nil, nil //nolint:nilnil // no signature is no error
+	}
+	var secrets []string
+	for _, t := range s.All() {
+		secrets = append(secrets, t.Reveal())
+	}
+	return signer.NewVerifier(s.Kind, secrets...)
+}
+
+// agent plans one agent.
+func (p *plan) agent(name string, a config.Agent) {
+	key := "agents." + name
+	make, err := pick(agents, a.Kind)
+	p.mistake(key+".kind", err)
+	if err != nil {
+		return
+	}
+	made, err := make(a.Own, agent.Wire{Doer: p.doer, Timeout: a.Timeout, StandardWebhooks: a.StandardWebhooks})
+	p.mistake(key, err)
+	p.targets[name] = relay.Target{
+		Agent: made, Concurrency: a.Concurrency,
+		Policy: relay.Policy{
+			Base: a.Retry.Base, Cap: a.Retry.Cap, ParkAfter: a.Retry.ParkAfter, MaxAge: a.Retry.MaxAge,
+			MaxAttempts: a.Retry.MaxAttempts, OnStuck: stuck[a.OnStuck],
+		},
+	}
+}
+
+// stuck are the words of on_stuck.
+var stuck = map[string]relay.Stuck{"park": relay.StuckPark, "block": relay.StuckBlock, "bury": relay.StuckBury}
+
+// routes plans the routes; without any, everything goes to the only agent.
+func (p *plan) routes() {
+	for i, r := range p.cfg.Routes {
+		when, err := relay.NewFilter(r.When)
+		p.mistake(fmt.Sprintf("routes[%d].when", i), err)
+		p.router.Routes = append(p.router.Routes, relay.Route{Account: r.IM, When: when, Agent: r.Agent})
+	}
+	if len(p.cfg.Routes) > 0 {
+		return
+	}
+	for name := range p.cfg.Agents {
+		p.router.Routes = []relay.Route{{Agent: name}}
+	}
+}
+
+// exposure refuses a listener beyond loopback with an account that everybody could post to.
+func (p *plan) exposure() {
+	for _, name := range p.cfg.Exposed() {
+		p.mistake("ims."+name, errors.New("the listener is open beyond this machine, and this account has neither token, "+
+			"signature nor allow; give it one, or start with --insecure"))
+	}
+}
+
+// kindsOf lists what the admin API shows of a configuration.
+func (p *plan) kindsOf() (accounts []httpapi.AccountState, agents []httpapi.AgentState) {
+	for _, name := range slices.Sorted(maps.Keys(p.cfg.IMs)) {
+		im := p.cfg.IMs[name]
+		accounts = append(accounts, httpapi.AccountState{Name: name, Format: im.Format, Connector: im.Send.Kind})
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.cfg.Agents)) {
+		agents = append(agents, httpapi.AgentState{Name: name, Kind: p.cfg.Agents[name].Kind})
+	}
+	return accounts, agents
+}

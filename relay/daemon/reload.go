@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/imrelay/imrelay/relay/config"
+)
+
+// Reload takes over tokens, secrets, routes, filters, limits, agents' and accounts' settings and the log level, without
+// a dropped request; requests under way end with the old ones. A configuration with a mistake, or one that asks for what
+// only a restart can do, changes nothing.
+func (d *Daemon) Reload(cfg config.Config) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	if err := d.restartNeeded(cfg); err != nil {
+		return err
+	}
+	p, err := newPlan(cfg, d.doer, d.o.Insecure)
+	if err != nil {
+		return err
+	}
+	p.api.Admin = d.admin
+	if !cfg.Admin.Token.IsZero() {
+		p.api.Admin.Token, p.api.Admin.LoopbackOnly = cfg.Admin.Token, false
+	}
+	if err := d.api.Reload(p.api); err != nil {
+		return fmt.Errorf("reload the API: %w", err)
+	}
+	d.sender.Reload(p.senders)
+	d.disp.Reload(p.targets)
+	d.brake.Configure(brakeOptions(cfg.Loop))
+	d.acceptor.Reload(p.router)
+	d.overview.set(p)
+	if d.o.Level != (zap.AtomicLevel{}) {
+		if level, err := zap.ParseAtomicLevel(cfg.Log.Level); err == nil {
+			d.o.Level.SetLevel(level.Level())
+		}
+	}
+	d.cfg = cfg
+	d.log.Info("configuration taken over", zap.String("event", "relay.reloaded"), zap.Any("config", cfg))
+	return nil
+}
+
+// restartNeeded names every key that differs and that a reload does not take over.
+func (d *Daemon) restartNeeded(cfg config.Config) error {
+	var errs []error
+	for key, same := range map[string]bool{
+		"listen":         cfg.Listen == d.cfg.Listen,
+		"data":           cfg.Data == d.cfg.Data,
+		"redis":          cfg.Redis == d.cfg.Redis,
+		"metrics.listen": cfg.Metrics.Listen == d.cfg.Metrics.Listen,
+		"dedupe.window":  cfg.Dedupe == d.cfg.Dedupe,
+		"retention":      cfg.Retention == d.cfg.Retention,
+		"outbound.hold":  cfg.Outbound.Hold == d.cfg.Outbound.Hold,
+		"log.file":       cfg.Log.File == d.cfg.Log.File && cfg.Log.Format == d.cfg.Log.Format,
+		"agents":         slices.Equal(slices.Sorted(maps.Keys(cfg.Agents)), slices.Sorted(maps.Keys(d.cfg.Agents))),
+	} {
+		if !same {
+			errs = append(errs, cfg.Mistake(key, "was changed, and takes a restart"))
+		}
+	}
+	return config.Merge(errs...)
+}

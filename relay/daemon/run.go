@@ -1,0 +1,93 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Run serves until ctx ends or a listener fails, and then stops in order: nothing new is accepted (503), answers under
+// way are given, attempts and sends under way finish within the drain time, and what is left stays queued.
+func (d *Daemon) Run(ctx context.Context) error {
+	d.log.Info("relay started", zap.String("event", "relay.started"), zap.String("url", d.url),
+		zap.String("version", d.o.Version), zap.String("data", d.cfg.Data), zap.Any("config", d.cfg))
+	began := time.Now()
+	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivering()
+	var working sync.WaitGroup
+	failed := make(chan error, len(d.servers)+1)
+	working.Go(func() { d.disp.Run(delivering) })
+	working.Go(func() {
+		if err := d.sender.Run(delivering); err != nil && delivering.Err() == nil {
+			failed <- fmt.Errorf("send in the background: %w", err)
+		}
+	})
+	working.Go(func() { d.sweep(delivering) })
+	var serving sync.WaitGroup
+	for _, s := range d.servers {
+		serving.Go(func() {
+			if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", s.name, err)
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	d.log.Info("relay is stopping", zap.String("event", "relay.stopping"))
+	err = errors.Join(err, d.stop(stopDelivering, &working))
+	serving.Wait()
+	d.log.Info("relay stopped", zap.String("event", "relay.stopped"), zap.Duration("after", time.Since(began)),
+		zap.Error(err))
+	return err
+}
+
+// stop ends what Run started, from the outside in. While the queue and the sender drain, new requests still get an
+// answer: 503, and nothing was promised.
+func (d *Daemon) stop(stopDelivering func(), working *sync.WaitGroup) error {
+	d.api.Stopping()
+	stopDelivering()
+	drained, cancel := context.WithTimeout(context.Background(), d.o.Drain)
+	defer cancel()
+	var errs []error
+	if err := d.sender.Close(drained); err != nil {
+		errs = append(errs, err)
+	}
+	working.Wait()
+	answered, cancelAnswers := context.WithTimeout(context.Background(), answerTime)
+	defer cancelAnswers()
+	for _, s := range d.servers {
+		if err := s.http.Shutdown(answered); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", s.name, err), s.http.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweep removes what is over, once a while.
+func (d *Daemon) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for name, sweep := range map[string]func(context.Context) error{
+			"queue": d.store.queue.Sweep, "ledger": d.store.ledger.Sweep,
+		} {
+			if err := sweep(ctx); err != nil && ctx.Err() == nil {
+				d.log.Error("cannot remove what is over", zap.String("event", "store.failed"), zap.String("store", name),
+					zap.Error(err))
+			}
+		}
+	}
+}
