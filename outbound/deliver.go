@@ -160,6 +160,10 @@ func (s *Sender) attempt(ctx context.Context, d *desk, j *job, m Message) (call,
 	if err := s.clear(ctx, d, j); err != nil {
 		return call{}, err
 	}
+	// Half a message helps nobody: only the first part may be called off.
+	if err := s.calledOff(ctx); err != nil && len(j.rec.IDs) == 0 {
+		return call{}, err
+	}
 	if j.background {
 		select {
 		case s.pump.calls <- struct{}{}:
@@ -242,12 +246,13 @@ func (s *Sender) place(ctx context.Context, d *desk, j *job) *Error {
 	}
 }
 
-// reach is how far ahead a place may be taken.
+// reach is how far ahead a place may be taken. A caller's send was let into the line because it could go in time; it is
+// not sent away for having been wrong by less than that again.
 func (s *Sender) reach(j *job) time.Duration {
 	if j.background || len(j.rec.IDs) > 0 {
 		return s.hold / 2
 	}
-	return max(0, time.Until(j.deadline))
+	return max(0, time.Until(j.deadline)) + s.hold
 }
 
 // clear waits until the IM's throttles are over.
@@ -263,6 +268,19 @@ func (s *Sender) clear(ctx context.Context, d *desk, j *job) *Error {
 		if err := s.wait(ctx, nil, h.until.Sub(now)); err != nil {
 			return err
 		}
+	}
+}
+
+// calledOff says that the caller has left, or that the Sender is stopping.
+func (s *Sender) calledOff(ctx context.Context) *Error {
+	if ctx.Err() != nil {
+		return errLeft(ctx.Err())
+	}
+	select {
+	case <-s.closing:
+		return errStopping()
+	default:
+		return nil
 	}
 }
 

@@ -7,4 +7,32 @@
 //	Send ─▶ resolve account ─▶ ledger.Claim ─▶ split ─▶ recipient's turn ─▶ limits (hold) ─▶ ledger.Start ─▶ connector
 //	                                                                                                          │
 //	                        {messageId} ◀─ ledger.Finish (replayed for the same key), or Release (surely not sent) ◀─┘
+//
+// A [Sender] is made with New and runs with Run; callers use Send, Enqueue and Lookup. A send without a key needs no
+// row in the ledger; a queued one always has one, and its row is the queued message.
+//
+// # Order
+//
+// Each recipient of an account has a line, in which callers' sends and queued ones stand in order of arrival. Only the
+// head acts. A caller's send is let in if what stands before it, parts counted, leaves it a place in the pace within
+// the hold; else it is refused at once. Places are taken by the head, so that a slow IM does not bunch the calls.
+// Queued sends are taken out of the ledger, one a recipient, the oldest first; what an earlier run left goes before
+// anything that came later.
+//
+// # What follows from a failed call
+//
+//	NotSent    tried again, a caller's within the hold, a queued one for a day; then upstream_unavailable
+//	Throttled  the account (or the recipient) is held until then: waited for like NotSent, and all who cannot wait are
+//	           refused without a call. An IM that names no time gets 2 s, doubled each time in a row, at most a minute
+//	Rejected   upstream_rejected, with the IM's words
+//	Uncertain  delivery_unknown, kept in the ledger; tried twice more, with the same RequestID, only where the connector
+//	           is [Idempotent]
+//
+// A caller who leaves before the first call takes the message along. After it the message is sent to its last part.
+//
+// # Long texts
+//
+// A text that is too long for one message is cut by a [Cutter] into at most 20 parts. The reply and the media go with
+// the first. The ledger keeps where the text goes on, not the parts: what is left after a failure is cut by the limits
+// of then.
 package outbound

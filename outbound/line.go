@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// rounding is what a token bucket's arithmetic may be wrong by.
+const rounding = time.Millisecond
+
 // ticket is a send's place in a line.
 type ticket struct {
 	to string
@@ -108,7 +111,7 @@ func (d *desk) judge(ctx context.Context, t *ticket, r *row, l Limits) *Error {
 	if err != nil {
 		return errStore(err)
 	}
-	if now.Add(delay).After(t.deadline) {
+	if now.Add(delay).After(t.deadline.Add(rounding)) {
 		return errRateLimited(delay)
 	}
 	return nil

@@ -62,9 +62,7 @@ func (s *Sender) once(ctx context.Context, j *job) (Result, *Error) {
 	for {
 		fl, leads := s.flights.join(k)
 		if leads {
-			fl.res, fl.err = s.lead(ctx, j)
-			s.flights.land(k, fl, fl.err != nil && errors.Is(fl.err, errCallerLeft))
-			return fl.res, fl.err
+			return s.fly(ctx, j, k, fl)
 		}
 		if err := s.wait(ctx, fl.done, time.Until(j.deadline)); err != nil {
 			return Result{}, err
@@ -80,6 +78,15 @@ func (s *Sender) once(ctx context.Context, j *job) (Result, *Error) {
 			return res, fl.err
 		}
 	}
+}
+
+// fly makes the flight, and lands it whatever happens.
+func (s *Sender) fly(ctx context.Context, j *job, k flightKey, fl *flight) (Result, *Error) {
+	left := true
+	defer func() { s.flights.land(k, fl, left) }()
+	fl.res, fl.err = s.lead(ctx, j)
+	left = fl.err != nil && errors.Is(fl.err, errCallerLeft)
+	return fl.res, fl.err
 }
 
 // lead claims the key and sends, or finds out what became of an earlier request with it.

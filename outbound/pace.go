@@ -23,7 +23,7 @@ func (d *desk) reserve(ctx context.Context, t *ticket, l Limits, bound time.Dura
 	if cause != nil {
 		return Place{}, false, errStore(cause)
 	}
-	if delay > bound {
+	if delay > bound+rounding {
 		return Place{Delay: delay}, false, nil
 	}
 	if p, cause = d.limiter.Reserve(ctx, slot); cause != nil {
