@@ -49,7 +49,7 @@ func valid(body []byte) bool {
 }
 
 // Batch reads a list of messages, one envelope each, with read. A list of several is split: what is delivered of each is
-// its element exactly as it stands in body; list must have been reached from there by ForEach or a plain path. A list of
+// its element exactly as it stands in body; list must have been reached from there by [Members], ForEach or a plain path. A list of
 // one is not: its body is delivered whole. null and {} hold nothing that could be lost; a list of them is no message. A
 // list of other things than objects is none that we know, and stays in one piece.
 func Batch(body []byte, list gjson.Result, read func(v gjson.Result, raw []byte) relay.Envelope) []relay.Envelope {
@@ -105,30 +105,6 @@ const (
 	KindMeta  = "meta"
 	KindOther = "other"
 )
-
-// MaxName is the longest name of a field that [Fold] knows.
-const MaxName = 16
-
-// Fold writes the name of a field in lower case and without underscores into buf, so that all ways of writing it are one.
-// A name that is longer than any we look for becomes nil.
-func Fold(buf *[MaxName]byte, name string) []byte {
-	n := 0
-	for i := range len(name) {
-		c := name[i]
-		if c == '_' {
-			continue
-		}
-		if n == MaxName {
-			return nil
-		}
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		buf[n] = c
-		n++
-	}
-	return buf[:n]
-}
 
 // Keep returns a copy of s that is valid UTF-8.
 func Keep(s string) string {
@@ -204,24 +180,27 @@ func digits(s string) (string, bool) {
 
 // halves joins high·2^32 + low. JavaScript writes either half as a signed number.
 func halves(v gjson.Result) (string, bool) {
-	var high, low uint32
-	found, good := false, true
-	v.ForEach(func(k, half gjson.Result) bool {
-		switch k.Str {
+	var parts [2]gjson.Result
+	for m := MembersOf(v); m.Next(); {
+		switch string(m.Name()) {
 		case "high":
-			found, good = true, good && word(half, &high)
+			parts[0] = m.Value()
 		case "low":
-			found, good = true, good && word(half, &low)
+			parts[1] = m.Value()
 		}
-		return true
-	})
-	if !found || !good {
+	}
+	var high, low uint32
+	if !parts[0].Exists() && !parts[1].Exists() || !word(parts[0], &high) || !word(parts[1], &low) {
 		return "", false
 	}
 	return strconv.FormatUint(uint64(high)<<32|uint64(low), 10), true
 }
 
+// word reads one half. A half that is not there is 0: protobuf leaves zeros out.
 func word(v gjson.Result, into *uint32) bool {
+	if !v.Exists() {
+		return true
+	}
 	if v.Type != gjson.Number && v.Type != gjson.String {
 		return false
 	}

@@ -160,13 +160,11 @@ func person(v gjson.Result) (id, name string) {
 
 // inside returns the last member of the object that has one of the names.
 func inside(object gjson.Result, wanted ...string) (found gjson.Result) {
-	var buf [format.MaxName]byte
-	object.ForEach(func(k, v gjson.Result) bool {
-		if slices.Contains(wanted, string(format.Fold(&buf, k.Str))) {
-			found = v
+	for m := format.MembersOf(object); m.Next(); {
+		if slices.Contains(wanted, string(m.Name())) {
+			found = m.Value()
 		}
-		return true
-	})
+	}
 	return found
 }
 
@@ -175,7 +173,7 @@ func truth(v gjson.Result) bool {
 	case gjson.True:
 		return true
 	case gjson.Number:
-		return v.Num != 0
+		return v.Raw != "0"
 	case gjson.String:
 		return strings.EqualFold(v.Str, "true") || strings.EqualFold(v.Str, "yes") || v.Str == "1"
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/imrelay/imrelay/relay/format/generic"
 )
 
-func build(t testing.TB, c generic.Config) *generic.Format {
-	t.Helper()
+func build(tb testing.TB, c generic.Config) *generic.Format {
+	tb.Helper()
 	f, err := generic.New(c)
 	if err != nil {
-		t.Fatalf("New(%+v): %v", c, err)
+		tb.Fatalf("New(%+v): %v", c, err)
 	}
 	return f
 }

@@ -28,14 +28,12 @@ type picked [places]gjson.Result
 
 // pick collects what the paths lead to, and the usual names for places without a path.
 func (f *Format) pick(v gjson.Result) (p picked) {
-	if f.usual && v.IsObject() {
-		var buf [format.MaxName]byte
-		v.ForEach(func(k, v gjson.Result) bool {
-			if at, ok := usual(format.Fold(&buf, k.Str)); ok && f.paths[at] == "" && v.Type != gjson.Null {
-				p[at] = v
+	if f.usual {
+		for m := format.MembersOf(v); m.Next(); {
+			if at, ok := usual(m.Name()); ok && f.paths[at] == "" {
+				p[at] = m.Value()
 			}
-			return true
-		})
+		}
 	}
 	for at, path := range f.paths {
 		if path != "" {

@@ -11,12 +11,13 @@ import (
 // fields is one object of a body, whichever family wrote it. Strings are parts of the body, or unescaped copies.
 type fields struct {
 	from, to     string
+	owner        string
 	member       string // who wrote it in a group, where a server has already taken the prefix off
 	kind         string // MsgType
-	source, push string
 	nick         string
-	owner        string
 	typeName     string
+	source       string // MsgSource, still in JSON: only groups need it
+	push         string
 	content      gjson.Result
 	newID, oldID gjson.Result
 	created      gjson.Result
@@ -25,56 +26,48 @@ type fields struct {
 	self, probe  bool
 }
 
-// scan reads the object in one pass. A name that comes twice counts with its last value, as for most parsers.
+// scan reads the object in one pass. It is the list of all names.
 func scan(v gjson.Result) (f fields) {
-	var name [format.MaxName]byte
-	v.ForEach(func(k, v gjson.Result) bool {
-		f.take(format.Fold(&name, k.Str), v)
-		return true
-	})
-	return f
-}
-
-// take is the list of all names, in lower case and without underscores.
-func (f *fields) take(name []byte, v gjson.Result) {
-	switch string(name) {
-	case "fromusername", "fromuser", "fromwxid":
-		f.from, f.wrapped = plain(v), v.IsObject()
-	case "tousername", "touser", "towxid":
-		f.to = plain(v)
-	case "senderwxid":
-		f.member = plain(v)
-	case "msgtype":
-		f.kind = number(v)
-	case "content", "text":
-		if v.Type != gjson.Null {
-			f.content = v
+	for m := format.MembersOf(v); m.Next(); {
+		switch string(m.Name()) {
+		case "fromusername", "fromuser", "fromwxid":
+			v := m.Value()
+			f.from, f.wrapped = plain(v), v.IsObject()
+		case "tousername", "touser", "towxid":
+			f.to = plain(m.Value())
+		case "senderwxid":
+			f.member = plain(m.Value())
+		case "msgtype":
+			f.kind = number(m.Value())
+		case "content", "text":
+			f.content = m.Value()
+		case "newmsgid":
+			f.newID = m.Value()
+		case "msgid":
+			f.oldID = m.Value()
+		case "createtime":
+			f.created = m.Value()
+		case "msgsource":
+			f.source = m.Raw()
+		case "pushcontent":
+			f.push = plain(m.Value())
+		case "fromnick", "fromnickname":
+			f.nick = plain(m.Value())
+		case "isself":
+			f.self = truth(m.Value())
+		case "wxid":
+			f.owner = plain(m.Value())
+		case "typename":
+			f.typeName = plain(m.Value())
+		case "data":
+			f.data = m.Value()
+		case "addmsgs", "messages":
+			f.list = m.Value()
+		case "testmsg":
+			f.probe = true
 		}
-	case "newmsgid":
-		f.newID = v
-	case "msgid":
-		f.oldID = v
-	case "createtime":
-		f.created = v
-	case "msgsource":
-		f.source = plain(v)
-	case "pushcontent":
-		f.push = plain(v)
-	case "fromnick", "fromnickname":
-		f.nick = plain(v)
-	case "isself":
-		f.self = v.Bool()
-	case "wxid":
-		f.owner = plain(v)
-	case "typename":
-		f.typeName = plain(v)
-	case "data":
-		f.data = v
-	case "addmsgs", "messages":
-		f.list = v
-	case "testmsg":
-		f.probe = true
 	}
+	return f
 }
 
 // message says that the object is a message, or at least something that one must not lose.
@@ -104,14 +97,15 @@ func number(v gjson.Result) string {
 }
 
 func unwrap(v gjson.Result) (text string) {
-	if !v.IsObject() {
-		return ""
-	}
-	v.ForEach(func(k, inner gjson.Result) bool {
-		if strings.EqualFold(k.Str, "string") || strings.EqualFold(k.Str, "str") {
-			text = inner.Str
+	for m := format.MembersOf(v); m.Next(); {
+		if name := m.Name(); string(name) == "string" || string(name) == "str" {
+			text = m.Value().Str
 		}
-		return true
-	})
+	}
 	return text
+}
+
+// truth reads a flag.
+func truth(v gjson.Result) bool {
+	return v.Type == gjson.True || number(v) == "1" || strings.EqualFold(v.Str, "true")
 }

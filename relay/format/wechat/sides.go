@@ -57,7 +57,7 @@ func (f *fields) words(s *sides) string {
 	}
 	left, right, found := strings.Cut(content, ":\n")
 	switch {
-	case !found || !identifier(left) || f.member != "" && left != f.member:
+	case !found || !identifier(left) || s.sender != "" && left != s.sender:
 		return content
 	case left != s.conversation:
 		s.sender = left
@@ -124,13 +124,16 @@ func notice(push, content string) bool {
 	return text == "" || !strings.HasSuffix(push, text)
 }
 
-// nickname is what the server or the push text calls the sender, if it surely is that. A server's own field may be the
-// room's name when the message came from the room.
-func (f *fields) nickname(s *sides, content, text string) string {
-	if f.nick != "" && !s.fromRoom {
-		return f.nick
+// told is what the server calls the sender. If the message came from the room, that may be the room's name.
+func (f *fields) told(s *sides) string {
+	if s.fromRoom {
+		return ""
 	}
-	push := strings.TrimSpace(f.push)
+	return f.nick
+}
+
+// nickname is what the push text calls the sender, if it surely is that.
+func (s *sides) nickname(push, content, text string) string {
 	if push == "" || s.sender == "" {
 		return ""
 	}

@@ -74,10 +74,12 @@ func (r reader) envelope(f *fields, v gjson.Result, raw []byte) relay.Envelope {
 	e.Group = s.group
 	e.Self = s.self || f.self || owner != "" && s.sender == owner
 	e.Text = format.Keep(textOf(e.Kind, content))
-	if push := strings.TrimSpace(f.push); e.Group {
-		e.Mentioned = mentioned(f.source, owner) || !listed(f.source, owner) && notice(push, content)
+	push := strings.TrimSpace(f.push)
+	if e.Group {
+		source := plain(gjson.Parse(f.source))
+		e.Mentioned = mentioned(source, owner) || !listed(source, owner) && notice(push, content)
 	}
-	e.Nickname = format.Keep(f.nickname(&s, content, e.Text))
+	e.Nickname = format.Keep(first(f.told(&s), s.nickname(push, content, e.Text)))
 	e.At = format.Time(f.created)
 	e.MessageID, e.Identity = f.identify(s.sender, v.Raw)
 	return e

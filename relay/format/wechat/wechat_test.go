@@ -127,6 +127,13 @@ func TestGroupPrefix(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what the room says about itself has none", func(t *testing.T) {
+		t.Parallel()
+		body := strings.Replace(message(team, robot, "renamed:\nx", ""), `"MsgType":1,`, `"MsgType":10000,`, 1)
+		if e := read(t, body, robot); e.Sender != "" || e.Kind != "system" {
+			t.Errorf("got sender %q kind %q, want none and system", e.Sender, e.Kind)
+		}
+	})
 	t.Run("own text in a group keeps it", func(t *testing.T) {
 		t.Parallel()
 		if e := read(t, message(robot, team, "todo:\nall", ""), robot); e.Sender != robot || e.Text != "todo:\nall" {
@@ -461,6 +468,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func benchmark(b *testing.B, body []byte) {
+	b.Helper()
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
