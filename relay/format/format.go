@@ -49,9 +49,9 @@ func valid(body []byte) bool {
 }
 
 // Batch reads a list of messages, one envelope each, with read. A list of several is split: what is delivered of each is
-// its element exactly as it stands in body; list must have been reached from there by [Members], ForEach or a plain path. A list of
-// one is not: its body is delivered whole. null and {} hold nothing that could be lost; a list of them is no message. A
-// list of other things than objects is none that we know, and stays in one piece.
+// its element exactly as it stands in body, so list must have been reached from there by [Members], ForEach or a plain
+// path. A list of one is not: its body is delivered whole. null and {} hold nothing that could be lost; a list of them
+// is no message. A list of other things than objects is none that we know, and stays in one piece.
 func Batch(body []byte, list gjson.Result, read func(v gjson.Result, raw []byte) relay.Envelope) []relay.Envelope {
 	var found []gjson.Result
 	odd := false
