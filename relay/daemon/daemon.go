@@ -67,8 +67,8 @@ type Daemon struct {
 	admin    httpapi.Admin
 	url      string
 
+	cfg       config.Config // of the start; a reload hands a new one out and does not keep it
 	reloading sync.Mutex
-	cfg       config.Config
 }
 
 // server is one listener and what serves it.

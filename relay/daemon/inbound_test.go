@@ -110,7 +110,7 @@ func TestInboundAgentAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back := &http.Server{Handler: handler} //nolint:gosec // a test's own server
+	back := &http.Server{Handler: handler}
 	go func() { _ = back.Serve(l) }()
 	t.Cleanup(func() { _ = back.Close() })
 	eventually(t, "both are delivered", func() bool { return len(r.agent.requests()) == 2 })

@@ -40,12 +40,11 @@ func (d *Daemon) Reload(cfg config.Config) error {
 			d.o.Level.SetLevel(level.Level())
 		}
 	}
-	d.cfg = cfg
 	d.log.Info("configuration taken over", zap.String("event", "relay.reloaded"), zap.Any("config", cfg))
 	return nil
 }
 
-// restartNeeded names every key that differs and that a reload does not take over.
+// restartNeeded names every key that differs from the start's and that a reload does not take over.
 func (d *Daemon) restartNeeded(cfg config.Config) error {
 	var errs []error
 	for key, same := range map[string]bool{

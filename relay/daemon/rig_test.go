@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -112,6 +111,8 @@ type rig struct {
 	im    *fake
 	logs  *buffer
 	stop  func()
+	// client makes the test's requests.
+	client http.Client
 }
 
 // buffer is a log that can be read while it is written.
@@ -256,7 +257,7 @@ func (r *rig) try(method, path, body string, headers ...string) (answer, error) 
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(name, value)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := r.client.Do(req)
 	if err != nil {
 		return answer{}, err
 	}
@@ -334,14 +335,4 @@ func noSecrets(t *testing.T, what, s string) {
 			t.Errorf("%s shows the secret %s", what, secret)
 		}
 	}
-}
-
-// readFile reads a file of the rig's.
-func (r *rig) readFile(name string) string {
-	r.t.Helper()
-	b, err := os.ReadFile(filepath.Join(r.data, name))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return string(b)
 }

@@ -45,7 +45,7 @@ func TestSendIdempotency(t *testing.T) {
 	if first.status != 200 || first.header.Get("Idempotent-Replayed") != "" {
 		t.Fatalf("got %d %s", first.status, first.body)
 	}
-	check := func(when string, body string, headers ...string) {
+	check := func(when, body string, headers ...string) {
 		t.Helper()
 		a := r.send(body, headers...)
 		if a.status != 200 || a.body != first.body || a.header.Get("Idempotent-Replayed") != "true" {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -31,9 +32,9 @@ func (t *teardown) run() error {
 	t.steps = nil
 	t.mu.Unlock()
 	var errs []error
-	for i := len(steps) - 1; i >= 0; i-- {
-		if err := steps[i].undo(); err != nil {
-			errs = append(errs, fmt.Errorf("close %s: %w", steps[i].name, err))
+	for _, s := range slices.Backward(steps) {
+		if err := s.undo(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", s.name, err))
 		}
 	}
 	return errors.Join(errs...)

@@ -169,6 +169,7 @@ func TestNoAnswer(t *testing.T) {
 		{"metadata", "http://169.254.169.254/latest", true, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			w := wire(t)
 			w.Timeout = 200 * time.Millisecond
 			a, err := openclaw.New(openclaw.Config{URL: tc.url + "/secret-path", Secret: secret.New("hush")}, w)

@@ -30,23 +30,28 @@ func TestDeliver(t *testing.T) {
 		want   map[string]string
 	}{
 		{
-			"plain", webhook.Config{},
+			"plain",
+			webhook.Config{},
 			map[string]string{"X-Hub-Signature-256": "", "Authorization": ""},
 		},
 		{
-			"signed", webhook.Config{Secret: secret.New("s3")},
+			"signed",
+			webhook.Config{Secret: secret.New("s3")},
 			map[string]string{"X-Hub-Signature-256": mac, "Authorization": ""},
 		},
 		{
-			"header of choice", webhook.Config{Secret: secret.New("s3"), SignatureHeader: "X-My-Signature"},
+			"header of choice",
+			webhook.Config{Secret: secret.New("s3"), SignatureHeader: "X-My-Signature"},
 			map[string]string{"X-My-Signature": mac, "X-Hub-Signature-256": ""},
 		},
 		{
-			"bearer", webhook.Config{Token: secret.New("t0")},
+			"bearer",
+			webhook.Config{Token: secret.New("t0")},
 			map[string]string{"Authorization": "Bearer t0", "X-Hub-Signature-256": ""},
 		},
 		{
-			"token header and signature", webhook.Config{
+			"token header and signature",
+			webhook.Config{
 				Secret: secret.New("s3"), Token: secret.New("t0"), TokenHeader: "X-Gitlab-Token",
 			},
 			map[string]string{"X-Gitlab-Token": "t0", "X-Hub-Signature-256": mac, "Authorization": ""},
