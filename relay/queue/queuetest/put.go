@@ -273,7 +273,7 @@ func windowEnds(f *fixture) {
 }
 
 func manyKeys(f *fixture) {
-	const n = 20_000
+	const n = 10_000
 	var jobs []queue.Job
 	for range n {
 		j := f.job("c")

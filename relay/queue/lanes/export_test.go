@@ -1,0 +1,68 @@
+package lanes
+
+import "fmt"
+
+// Check says whether every lane is in exactly the set that it belongs to, and whether the counts are right.
+func (s *Set) Check() error {
+	for name, a := range s.agents {
+		queued, parked, leased := 0, 0, 0
+		member := map[*lane]*laneHeap{}
+		for _, h := range []*laneHeap{&a.calm, &a.rough, &a.leased} {
+			for i, l := range h.lanes {
+				if member[l] != nil || l.in != h || l.place != i {
+					return fmt.Errorf("lane %v is in two heaps, or does not know in which", l.chat)
+				}
+				member[l] = h
+			}
+		}
+		for c, l := range a.lanes {
+			if err := s.checkLane(l, member[l]); err != nil {
+				return fmt.Errorf("agent %s, lane %v: %w", name, c, err)
+			}
+			queued += len(l.waiting())
+			parked += len(l.parked)
+			if l.lease.token != 0 {
+				leased++
+			}
+			delete(member, l)
+		}
+		if len(member) > 0 {
+			return fmt.Errorf("agent %s: %d lanes are in heaps only", name, len(member))
+		}
+		if queued != a.queued || parked != a.parked || leased != a.leases {
+			return fmt.Errorf("agent %s counts %d queued, %d parked, %d leased, has %d, %d, %d",
+				name, a.queued, a.parked, a.leases, queued, parked, leased)
+		}
+	}
+	return nil
+}
+
+func (s *Set) checkLane(l *lane, in *laneHeap) error {
+	a := l.agent
+	var want *laneHeap
+	switch {
+	case l.lease.token != 0:
+		if !l.lease.settling {
+			want = &a.leased
+		}
+	case l.empty():
+		if l.ahead == 0 {
+			return fmt.Errorf("it has no work")
+		}
+	case s.held(l.chat):
+	case l.troubled:
+		want = &a.rough
+	default:
+		want = &a.calm
+	}
+	if in != want {
+		return fmt.Errorf("it is in another set than its own")
+	}
+	if want == &a.calm || want == &a.rough {
+		due := l.due
+		if l.redue(); l.due != due {
+			return fmt.Errorf("it is due at %d, its place is of %d", l.due, due)
+		}
+	}
+	return nil
+}
