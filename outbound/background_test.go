@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/imrelay/imrelay/dedupe"
 	"github.com/imrelay/imrelay/outbound"
 )
 
@@ -207,6 +208,65 @@ func TestACallerBehindAnOutageHearsItAtOnce(t *testing.T) {
 		r.refused(request("now"), outbound.CodeUpstreamUnavailable)
 		if took := time.Since(began); took > testHold {
 			t.Errorf("refused after %v, want within the hold", took)
+		}
+	})
+}
+
+// TestACallerInTheLineHearsOfAnOutage when the one before him will not be tried again in time.
+func TestACallerInTheLineHearsOfAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{answer: func(int, outbound.Message) error { return failing(outbound.NotSent) }}
+		r := newRig(t, im).running()
+		r.enqueue(request("queued"))
+		synctest.Wait()
+		began := time.Now()
+		r.refused(request("now"), outbound.CodeUpstreamUnavailable)
+		if took := time.Since(began); took == 0 || took > testHold {
+			t.Errorf("refused after %v, want some time within the hold", took)
+		}
+	})
+}
+
+// TestACallerInTheLineHearsOfAThrottle that the queued one before him waits for.
+func TestACallerInTheLineHearsOfAThrottle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{takes: time.Second, answer: script(&outbound.SendError{Reason: outbound.Throttled, After: time.Minute})}
+		r := newRig(t, im).running()
+		r.enqueue(request("queued"))
+		synctest.Wait()
+		began := time.Now()
+		r.refused(request("now"), outbound.CodeUpstreamRateLimited)
+		wantAfter(t, "refused", began, time.Second)
+	})
+}
+
+// lateStore is a ledger that takes its time to say that a claim is done.
+type lateStore struct{ dedupe.Store }
+
+func (l lateStore) Claim(ctx context.Context, c dedupe.Claim) (dedupe.Entry, error) {
+	e, err := l.Store.Claim(ctx, c)
+	pass(3 * time.Second)
+	return e, err
+}
+
+// TestLaterSendsStandBehindOneThatIsBeingQueued, however long that takes.
+func TestLaterSendsStandBehindOneThatIsBeingQueued(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{}
+		r := newRig(t, im, func(o *outbound.Options) { o.Store = lateStore{o.Store} }).running()
+		synctest.Wait()
+		go r.enqueue(request("queued"))
+		synctest.Wait()
+		r.mustSend(request("now"))
+		wantTexts(t, im.texts(), "queued", "now")
+		pass(3100 * time.Millisecond)
+		began := time.Now()
+		r.mustSend(request("later"))
+		if took := time.Since(began); took != 0 {
+			t.Errorf("sent after %v, want at once", took)
 		}
 	})
 }

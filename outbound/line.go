@@ -86,7 +86,7 @@ func (d *desk) enter(ctx context.Context, t *ticket, l Limits) *Error {
 		return err
 	}
 	t.manned, t.since = true, now
-	d.push(r, len(r.tickets), t)
+	d.push(r, t)
 	return nil
 }
 
@@ -123,11 +123,11 @@ func (d *desk) queue(t *ticket) {
 	defer d.mu.Unlock()
 	r := d.row(t.to)
 	t.background, t.since = true, time.Now()
-	d.push(r, len(r.tickets), t)
+	d.push(r, t)
 }
 
-// man gives a row that was taken from the ledger the first background ticket of its line that nobody waits for. There
-// is none for a row of an earlier run or of another relay: it is older than all that wait here, and goes first.
+// man gives a row that was taken from the ledger the first background ticket of its line that nobody waits for; known
+// says that it was queued here. There may be none for a row that another relay queued: it goes last.
 func (d *desk) man(to string, owed int) (t *ticket, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -139,21 +139,11 @@ func (d *desk) man(to string, owed int) (t *ticket, known bool) {
 		known = t.probe == 0
 	} else {
 		t = &ticket{to: to, turn: make(chan *Error, 1), owed: owed, background: true, since: time.Now()}
-		d.push(r, firstFree(r), t)
+		d.push(r, t)
 	}
 	t.manned = true
 	r.call()
 	return t, known
-}
-
-// firstFree is the place behind the head that acts and behind the background sends that follow it.
-func firstFree(r *row) int {
-	for i, t := range r.tickets {
-		if !t.called && (!t.background || !t.manned) {
-			return i
-		}
-	}
-	return len(r.tickets)
 }
 
 // retire ends a background send that had no ticket of its own. More of its kind may follow in the ledger, so a probe
@@ -164,7 +154,6 @@ func (d *desk) retire(t *ticket, look uint64) {
 	r := d.rows[t.to]
 	i := slices.Index(r.tickets, t)
 	d.owe(r, t, 0)
-	r.stuck = hold{}
 	r.tickets[i] = &ticket{to: t.to, turn: make(chan *Error, 1), background: true, since: time.Now(), probe: look}
 }
 
@@ -234,8 +223,8 @@ func (d *desk) row(to string) *row {
 	return r
 }
 
-func (d *desk) push(r *row, i int, t *ticket) {
-	r.tickets = slices.Insert(r.tickets, i, t)
+func (d *desk) push(r *row, t *ticket) {
+	r.tickets = append(r.tickets, t)
 	r.owed += t.owed
 	if !t.background {
 		d.owed += t.owed
@@ -247,9 +236,6 @@ func (d *desk) remove(r *row, i int) {
 	t := r.tickets[i]
 	d.owe(r, t, 0)
 	r.tickets = slices.Delete(r.tickets, i, i+1)
-	if i == 0 {
-		r.stuck = hold{}
-	}
 	r.call()
 }
 

@@ -154,9 +154,11 @@ func TestHeldByAnotherRelay(t *testing.T) {
 		two := newRigOn(t, store, &fakeIM{})
 		go func() { _, _ = one.Send(t.Context(), keyed("r-1", "hello")) }()
 		synctest.Wait()
+		began := time.Now()
 		if !two.mustSend(keyed("r-1", "hello")).Replayed {
 			t.Error("got a second send, want the other relay's answer")
 		}
+		wantAfter(t, "replayed", began, time.Second)
 		two.wantCalls(0)
 	})
 }

@@ -177,6 +177,17 @@ func TestAFailedPart(t *testing.T) {
 	}
 }
 
+// TestEachPartIsHeldUpOnItsOwn: a throttle that is over within the hold is waited for at the last part too.
+func TestEachPartIsHeldUpOnItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{answer: script(nil, nil, nil, nil, &outbound.SendError{Reason: outbound.Throttled, After: 2 * time.Second})}
+		r := newRig(t, im, withLimits(outbound.Limits{MaxText: 5, Recipient: oneASecond}))
+		r.mustSend(request(fiveWords))
+		r.wantCalls(6)
+	})
+}
+
 // TestGoingOnWithOtherLimits: what is left is cut as the limits are now.
 func TestGoingOnWithOtherLimits(t *testing.T) {
 	t.Parallel()
