@@ -2,11 +2,13 @@ package httpapi_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -351,6 +353,51 @@ func TestAdminGuesses(t *testing.T) {
 	get("2001:db8:0:1::1", adminToken).want(t, 200, "")
 }
 
+// TestCheckAdmin is what others that take the token use, and remembers a bounded number of guessers.
+func TestCheckAdmin(t *testing.T) {
+	t.Parallel()
+	server, _, _ := bare(t)
+	check := func(i int, token string) httpapi.Code {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/console/login", http.NoBody)
+		req.RemoteAddr = fmt.Sprintf("10.1.%d.%d:1234", i/256, i%256)
+		err := server.CheckAdmin(req, token)
+		if err == nil {
+			return ""
+		}
+		e, _ := errors.AsType[*httpapi.Error](err)
+		return e.Code
+	}
+	const known = 4096
+	for i := range known {
+		if got := check(i, "x"); got != httpapi.CodeUnauthorized {
+			t.Fatalf("guesser %d: got %q, want unauthorized", i, got)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		from  int
+		token string
+		want  httpapi.Code
+	}{
+		{"a guesser with the right token", 7, adminToken, ""},
+		{"a newcomer with the right token", known, adminToken, ""},
+		{"a newcomer without one", known, "", httpapi.CodeUnauthorized},
+	} {
+		if got := check(tt.from, tt.token); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	for i := range 10 {
+		check(known+i, "x")
+	}
+	if got := check(known+11, adminToken); got != httpapi.CodeRateLimited {
+		t.Errorf("a newcomer after ten wrong ones of newcomers: got %q, want rate_limited", got)
+	}
+	if got := check(7, adminToken); got != "" {
+		t.Errorf("a guesser from before: got %q, want no error", got)
+	}
+}
+
 // TestAdminLoopbackOnly takes a random token from this machine only, by what a trusted proxy says.
 func TestAdminLoopbackOnly(t *testing.T) {
 	t.Parallel()
@@ -383,7 +430,9 @@ func TestAdminLoopbackOnly(t *testing.T) {
 func TestAdminStream(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(o *httpapi.Options) { o.Heartbeat = 50 * time.Millisecond })
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/api/admin/stream", http.NoBody)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/api/admin/stream", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +456,7 @@ func TestAdminStream(t *testing.T) {
 		t.Errorf("got %q, want %q in it", text, want)
 	}
 	r.server.Stopping()
-	for in.Scan() { // ends, or the test does not
+	for in.Scan() { // to the end
 	}
 	if err := in.Err(); err != nil {
 		t.Errorf("got %v, want a clean end", err)

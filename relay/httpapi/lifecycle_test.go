@@ -145,6 +145,11 @@ func TestMount(t *testing.T) {
 		if req.URL.Path == "/console/panic" {
 			panic("boom")
 		}
+		if req.URL.Path == "/console/half" {
+			_, _ = w.Write([]byte("half an answer"))
+			_ = http.NewResponseController(w).Flush()
+			panic("boom")
+		}
 		if body, err := io.ReadAll(req.Body); err != nil || len(body) != int(req.ContentLength) {
 			t.Errorf("read body: got %d bytes, %v, want %d", len(body), err, req.ContentLength)
 		}
@@ -161,6 +166,18 @@ func TestMount(t *testing.T) {
 	}
 	r.do(ask{method: http.MethodGet, path: "/console/panic"}).want(t, 500, "internal")
 	r.do(ask{method: http.MethodPost, path: "/api/admin/events"}).want(t, 405, "method_not_allowed")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/console/half", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err == nil {
+		t.Errorf("a panic amid the answer: got %q as if it were whole", got)
+	}
 }
 
 // TestMetrics serves what it is given, and has no such path without.

@@ -285,6 +285,9 @@ func (r *rig) described(req *http.Request, out reply) {
 	if out.header.Get("X-Request-Id") == "" {
 		r.t.Errorf("%s %s: answer without X-Request-Id", req.Method, req.URL.Path)
 	}
+	if got := out.header.Get("Cache-Control"); out.status >= http.StatusBadRequest && got != "no-store" {
+		r.t.Errorf("%s %s: answer %d with Cache-Control %q, want no-store", req.Method, req.URL.Path, out.status, got)
+	}
 	route, params, err := description(r.t).FindRoute(req)
 	if err != nil {
 		r.isError(req, out)
