@@ -88,7 +88,7 @@ func Coloured() Style { return Style{on: true} }
 // Plain says that the style leaves all text alone.
 func (s Style) Plain() bool { return !s.on }
 
-// Bold, Dim and the colours return the text in that dress.
+// Bold is for titles.
 func (s Style) Bold(text string) string { return s.dress("1", text) }
 
 // Dim is for what a reader may skip.
