@@ -63,7 +63,9 @@ var meanings = map[Code]meaning{
 	CodeInternal:                           {status: http.StatusInternalServerError},
 	Code(outbound.CodeCannotSend):          {status: http.StatusNotImplemented},
 	Code(outbound.CodeUpstreamRejected):    {status: http.StatusBadGateway},
-	CodeStoreUnavailable:                   {status: http.StatusServiceUnavailable, again: time.Second, sentinel: queue.ErrUnavailable},
+	CodeStoreUnavailable: {
+		status: http.StatusServiceUnavailable, again: time.Second, sentinel: queue.ErrUnavailable,
+	},
 	CodeShuttingDown:                       {status: http.StatusServiceUnavailable, again: time.Second},
 	Code(outbound.CodeUpstreamUnavailable): {status: http.StatusServiceUnavailable, again: time.Second},
 	Code(outbound.CodeDeliveryUnknown):     {status: http.StatusGatewayTimeout},

@@ -126,7 +126,7 @@ func (t *table) account(name string) (*account, error) {
 		}
 	}
 	return nil, &Error{
-		Code: CodeNotFound, Message: "no IM account of this name is configured; check the path against the ims of the configuration",
+		Code: CodeNotFound, Message: "no IM account of this name is configured; check the path against ims of the configuration",
 	}
 }
 

@@ -117,6 +117,7 @@ func (s *Server) Configure(hs *http.Server) {
 	hs.ReadHeaderTimeout = readHeaderTimeout
 	hs.IdleTimeout = idleTimeout
 	hs.MaxHeaderBytes = maxHeaderBytes
+	hs.DisableGeneralOptionsHandler = true // OPTIONS * is a 404 of ours, like every path that is none
 	// What net/http itself has to say is about connections that broke: of no use unless one looks for it.
 	if l, err := zap.NewStdLogAt(s.log, zap.DebugLevel); err == nil {
 		hs.ErrorLog = l

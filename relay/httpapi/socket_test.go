@@ -227,3 +227,17 @@ func TestExpectContinue(t *testing.T) {
 	write(t, conn, "POST /im/wechat/inbound HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
 	answer(t, bufio.NewReader(conn)).want(t, http.StatusUnauthorized, "unauthorized")
 }
+
+// TestOddTargets answers what has no path in the shape of all errors.
+func TestOddTargets(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	for _, line := range []string{"OPTIONS *", "CONNECT im.example:443", "GET http://im.example", "POST /%00"} {
+		conn := r.dial()
+		write(t, conn, line+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		got := answer(t, bufio.NewReader(conn))
+		if got.want(t, http.StatusNotFound, "not_found"); got.header.Get("X-Request-Id") == "" {
+			t.Errorf("%s: got no X-Request-Id", line)
+		}
+	}
+}
