@@ -258,7 +258,11 @@ func TestLaterSendsStandBehindOneThatIsBeingQueued(t *testing.T) {
 		im := &fakeIM{}
 		r := newRig(t, im, func(o *outbound.Options) { o.Store = lateStore{o.Store} }).running()
 		synctest.Wait()
-		go r.enqueue(request("queued"))
+		go func() {
+			if _, err := r.Enqueue(t.Context(), request("queued")); err != nil {
+				t.Errorf("enqueue: %v", err)
+			}
+		}()
 		synctest.Wait()
 		r.mustSend(request("now"))
 		wantTexts(t, im.texts(), "queued", "now")

@@ -147,13 +147,20 @@ func TestALineKeepsItsWord(t *testing.T) {
 		for _, s := range []struct {
 			to string
 			at time.Duration
-		}{{"alice", 0}, {"alice", 0}, {"bob", 1000}, {"carol", 2000}, {"dave", 2400}, {"eve", 2450}} {
-			pass(s.at*time.Millisecond - time.Since(began))
+		}{
+			{"alice", 0},
+			{"alice", 0},
+			{"bob", time.Second},
+			{"carol", 2 * time.Second},
+			{"dave", 2400 * time.Millisecond},
+			{"eve", 2450 * time.Millisecond},
+		} {
+			pass(s.at - time.Since(began))
 			wg.Go(func() {
 				req := request("hello")
 				req.To = s.to
 				if _, err := r.Send(t.Context(), req); err != nil {
-					t.Errorf("to %s, asked after %v: %v", s.to, s.at*time.Millisecond, err)
+					t.Errorf("to %s, asked after %v: %v", s.to, s.at, err)
 				}
 			})
 			synctest.Wait()
