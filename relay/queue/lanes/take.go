@@ -1,6 +1,7 @@
 package lanes
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -75,10 +76,7 @@ func (s *Set) takeEarly(a *agent, now clock.Time, w queue.Want) []Grant {
 		}
 	}
 	slices.SortFunc(able, func(x, y *lane) int {
-		if x.taken != y.taken {
-			return int(int64(x.taken) - int64(y.taken))
-		}
-		return int(int64(x.order) - int64(y.order))
+		return cmp.Or(cmp.Compare(x.taken, y.taken), cmp.Compare(x.order, y.order))
 	})
 	var grants []Grant
 	rough := 0

@@ -3,6 +3,7 @@
 package memqueue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -210,7 +211,7 @@ func (q *Queue) Sweep(ctx context.Context) error {
 // bySeq returns the record with the seq, or nil.
 func (q *Queue) bySeq(seq uint64) *record.Record {
 	i, ok := slices.BinarySearchFunc(q.order, seq, func(r *record.Record, seq uint64) int {
-		return int(int64(r.Seq) - int64(seq))
+		return cmp.Compare(r.Seq, seq)
 	})
 	if !ok {
 		return nil

@@ -226,8 +226,8 @@ func parkedRetry(f *fixture) {
 
 func parkedOrder(f *fixture) {
 	got := f.put("c", "c", "c")
-	for _, after := range []time.Duration{30, 20, 10} {
-		f.settle(f.take(), park(after*time.Second))
+	for after := 30 * time.Second; after > 0; after -= 10 * time.Second {
+		f.settle(f.take(), park(after))
 	}
 	f.h.Advance(20 * time.Second)
 	var order []string

@@ -36,6 +36,7 @@ func sample(n, conversations int) queue.Job {
 
 // spread runs fn for every n of the benchmark on so many goroutines and reports the CPU time of one.
 func spread(b *testing.B, writers int, fn func(n int) error) {
+	b.Helper()
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	start := cpu()
@@ -55,6 +56,7 @@ func spread(b *testing.B, writers int, fn func(n int) error) {
 }
 
 func bench(b *testing.B, run func(b *testing.B, q *sqlitequeue.Queue, writers int)) {
+	b.Helper()
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			w := newWorld(b)
@@ -67,6 +69,7 @@ func bench(b *testing.B, run func(b *testing.B, q *sqlitequeue.Queue, writers in
 
 func BenchmarkPut(b *testing.B) {
 	bench(b, func(b *testing.B, q *sqlitequeue.Queue, writers int) {
+		b.Helper()
 		spread(b, writers, func(n int) error {
 			_, err := q.Put(b.Context(), sample(n, 1000))
 			return err
@@ -77,6 +80,7 @@ func BenchmarkPut(b *testing.B) {
 // BenchmarkLifeCycle is a put, a take and an ack: each writer puts a job and then settles one that is due.
 func BenchmarkLifeCycle(b *testing.B) {
 	bench(b, func(b *testing.B, q *sqlitequeue.Queue, writers int) {
+		b.Helper()
 		spread(b, writers, func(n int) error {
 			if _, err := q.Put(b.Context(), sample(n, 1000)); err != nil {
 				return err

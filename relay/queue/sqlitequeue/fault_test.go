@@ -22,18 +22,18 @@ var (
 	acked      = queue.Verdict{Action: queue.Ack, Counted: true, Status: 200}
 )
 
-func put(t testing.TB, q *sqlitequeue.Queue, jobs ...queue.Job) {
-	t.Helper()
-	if _, err := q.Put(t.Context(), jobs...); err != nil {
-		t.Fatalf("Put: %v", err)
+func put(tb testing.TB, q *sqlitequeue.Queue, jobs ...queue.Job) {
+	tb.Helper()
+	if _, err := q.Put(tb.Context(), jobs...); err != nil {
+		tb.Fatalf("Put: %v", err)
 	}
 }
 
-func take(t testing.TB, q *sqlitequeue.Queue) []queue.Lease {
-	t.Helper()
-	taken, err := q.Take(t.Context(), everything)
+func take(tb testing.TB, q *sqlitequeue.Queue) []queue.Lease {
+	tb.Helper()
+	taken, err := q.Take(tb.Context(), everything)
 	if err != nil {
-		t.Fatalf("Take: %v", err)
+		tb.Fatalf("Take: %v", err)
 	}
 	return taken.Leases
 }
@@ -64,7 +64,7 @@ func TestTornTail(t *testing.T) {
 	}{
 		{"nothing torn", func(log []byte) []byte { return log }, 0},
 		{"a few bytes short", func(log []byte) []byte { return log[:len(log)-7] }, 1},
-		{"a page short", func(log []byte) []byte { return log[:len(log)-4096] }, 1},
+		{"a page short", func(log []byte) []byte { return log[:len(log)-8192] }, 1},
 		{"garbled end", func(log []byte) []byte {
 			copy(log[len(log)-100:], bytes.Repeat([]byte{0xa5}, 100))
 			return log

@@ -52,7 +52,7 @@ type lister struct {
 	args    []any
 	limit   int
 	since   clock.Time
-	before  int64
+	before  uint64
 	records []*record.Record
 	over    bool
 	// aside says that only parked and dead jobs are wanted, which have an index.
@@ -64,7 +64,7 @@ type lister struct {
 func newLister(q *Queue, f queue.Filter) *lister {
 	l := &lister{limit: f.Limit + 1, since: q.clock.Store(f.Since), before: math.MaxInt64}
 	if f.Before != 0 {
-		l.before = int64(f.Before)
+		l.before = f.Before
 	}
 	var where []string
 	for _, c := range []struct{ column, value string }{
@@ -103,13 +103,13 @@ func (l *lister) read(tx *sqlitefile.Tx) error {
 	if l.only != nil {
 		return l.readOnly(tx)
 	}
-	bottom, n := int64(0), 0
+	bottom, n := uint64(0), 0
 	find := `SELECT seq, accepted FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?`
 	if l.aside {
 		find = `SELECT seq, accepted FROM jobs INDEXED BY jobs_aside WHERE state IN (2, 4) AND seq < ? ORDER BY seq DESC LIMIT ?`
 	}
 	err := tx.Each(find, func(r sqlitefile.Row) error {
-		bottom, n = r.Int(0), n+1
+		bottom, n = r.Uint(0), n+1
 		l.over = clock.Time(r.Int(1)) < l.since
 		return nil
 	}, l.before, stretch)
@@ -126,7 +126,7 @@ func (l *lister) read(tx *sqlitefile.Tx) error {
 func (l *lister) readOnly(tx *sqlitefile.Tx) error {
 	l.over = true
 	for _, seq := range l.only {
-		if int64(seq) >= l.before {
+		if seq >= l.before {
 			continue
 		}
 		if err := l.collect(tx, ` WHERE j.seq = ?`, seq); err != nil {

@@ -3,6 +3,7 @@ package sqlitequeue
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 
 	"github.com/imrelay/imrelay/relay/store/sqlitefile"
@@ -56,9 +57,9 @@ func (s *seen) snapshot(ctx context.Context) (batch []found, top uint64, err err
 	return batch, top, err
 }
 
-// byPeriod sorts the keys as their tables do.
+// byPeriod sorts the keys about as their tables do: what is near there is moved together.
 func (s *seen) byPeriod(batch []found) map[int64][]found {
-	slices.SortFunc(batch, func(a, b found) int { return cmp.Compare(int64(a.key.hi), int64(b.key.hi)) })
+	slices.SortFunc(batch, func(a, b found) int { return cmp.Compare(a.key.hi, b.key.hi) })
 	all := map[int64][]found{}
 	for _, f := range batch {
 		p := s.periodOf(f.seen.at)
@@ -111,11 +112,11 @@ func (s *seen) fill(ctx context.Context) error {
 }
 
 func (s *seen) fillTable(ctx context.Context, t *keyTable) error {
-	for from := int64(-1 << 63); ; {
+	for from, next := int64(math.MinInt64), int64(0); ; from = next {
 		var keys []key
 		err := s.file.Read(ctx, func(tx *sqlitefile.Tx) error {
 			return tx.Each(`SELECT hi, lo FROM `+t.name+` WHERE hi > ? ORDER BY hi LIMIT ?`, func(r sqlitefile.Row) error {
-				keys = append(keys, key{uint64(r.Int(0)), uint64(r.Int(1))})
+				keys, next = append(keys, key{r.Uint(0), r.Uint(1)}), r.Int(0)
 				return nil
 			}, from, fillKeys)
 		})
@@ -133,6 +134,5 @@ func (s *seen) fillTable(ctx context.Context, t *keyTable) error {
 		if err != nil || last {
 			return err
 		}
-		from = int64(keys[len(keys)-1].hi)
 	}
 }

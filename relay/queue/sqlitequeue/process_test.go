@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		err = work(context.Background(), os.Getenv(envDir), os.Getenv(envFrom))
 	}
 	if err != nil {
-		fmt.Println("error:", err)
+		fmt.Fprintln(os.Stdout, "error:", err)
 		os.Exit(1)
 	}
 }
@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 // child starts the test binary in a role and returns its output.
 func child(t *testing.T, role, dir, from string) (*exec.Cmd, io.Reader) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), envRole+"="+role, envDir+"="+dir, envFrom+"="+from)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -90,14 +90,14 @@ func work(ctx context.Context, dir, from string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready", n)
+	fmt.Fprintln(os.Stdout, "ready", n)
 	for {
 		j := sample(n, 20)
 		n++
 		if _, err := q.Put(ctx, j); err != nil {
 			return err
 		}
-		fmt.Println("put", j.ID)
+		fmt.Fprintln(os.Stdout, "put", j.ID)
 		if n%2 == 0 {
 			continue
 		}
@@ -109,7 +109,7 @@ func work(ctx context.Context, dir, from string) error {
 			if err := q.Settle(ctx, l, queue.Verdict{Action: queue.Ack, Counted: true}); err != nil {
 				return err
 			}
-			fmt.Println("ack", l.Job.ID)
+			fmt.Fprintln(os.Stdout, "ack", l.Job.ID)
 		}
 	}
 }

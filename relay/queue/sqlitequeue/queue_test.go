@@ -18,46 +18,46 @@ type world struct {
 	opts  sqlitequeue.Options
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
 	w := &world{clock: queuetest.NewClock()}
-	w.files.Dir = t.TempDir()
+	w.files.Dir = tb.TempDir()
 	w.opts.Clock = w.clock.Read
-	t.Cleanup(func() { w.close(t) })
+	tb.Cleanup(func() { w.close(tb) })
 	return w
 }
 
-func (w *world) open(t testing.TB) *sqlitequeue.Queue {
-	t.Helper()
-	f, err := sqlitefile.Open(t.Context(), w.files)
+func (w *world) open(tb testing.TB) *sqlitequeue.Queue {
+	tb.Helper()
+	f, err := sqlitefile.Open(tb.Context(), w.files)
 	if err != nil {
-		t.Fatalf("open file: %v", err)
+		tb.Fatalf("open file: %v", err)
 	}
 	w.file = f
-	if w.queue, err = sqlitequeue.Open(t.Context(), f, w.opts); err != nil {
-		t.Fatalf("open queue: %v", err)
+	if w.queue, err = sqlitequeue.Open(tb.Context(), f, w.opts); err != nil {
+		tb.Fatalf("open queue: %v", err)
 	}
 	return w.queue
 }
 
-func (w *world) close(t testing.TB) {
-	t.Helper()
+func (w *world) close(tb testing.TB) {
+	tb.Helper()
 	if w.queue == nil {
 		return
 	}
 	if err := w.queue.Close(); err != nil {
-		t.Errorf("close queue: %v", err)
+		tb.Errorf("close queue: %v", err)
 	}
 	if err := w.file.Close(); err != nil {
-		t.Errorf("close file: %v", err)
+		tb.Errorf("close file: %v", err)
 	}
 	w.queue = nil
 }
 
-func (w *world) reopen(t testing.TB) *sqlitequeue.Queue {
-	t.Helper()
-	w.close(t)
-	return w.open(t)
+func (w *world) reopen(tb testing.TB) *sqlitequeue.Queue {
+	tb.Helper()
+	w.close(tb)
+	return w.open(tb)
 }
 
 func TestSuite(t *testing.T) {

@@ -29,14 +29,14 @@ func (q *Queue) readState(tx *sqlitefile.Tx, o Options) (floor uint64, err error
 	b := &books{noted: map[string]tally{}, tallies: map[string]tally{}}
 	q.books, q.seen = b, newSeen(q.file, q.keep.Window)
 	_, err = tx.One(`SELECT seq, floor, merged, clock_store, clock_wall FROM queue_state`, func(r sqlitefile.Row) error {
-		b.limit, floor, q.seen.merged = uint64(r.Int(0)), uint64(r.Int(1)), uint64(r.Int(2))
+		b.limit, floor, q.seen.merged = r.Uint(0), r.Uint(1), r.Uint(2)
 		q.clock = clock.New(o.Clock, clock.Mark{Store: clock.Time(r.Int(3)), Wall: clock.Time(r.Int(4))})
 		return nil
 	})
 	// What of the seqs set aside was used is not known: all of them were.
 	b.clock, b.seq, b.next = q.clock, b.limit, b.limit
 	// Tokens of an earlier process must never hold again.
-	q.set = lanes.New(o.Lease, uint64(q.clock.Now())<<16)
+	q.set = lanes.New(o.Lease, uint64(q.clock.Now())<<16) //nolint:gosec // after 1970
 	return floor, err
 }
 
@@ -62,7 +62,7 @@ func (q *Queue) readKeys(tx *sqlitefile.Tx) error {
 	q.seen.sort()
 	return tx.Each(`SELECT seq, key, id, accepted FROM jobs WHERE seq > ? AND key IS NOT NULL`,
 		func(r sqlitefile.Row) error {
-			q.seen.staged[keyOf(r.Bytes(1))] = sighting{id: r.Text(2), at: clock.Time(r.Int(3)), seq: uint64(r.Int(0))}
+			q.seen.staged[keyOf(r.Bytes(1))] = sighting{id: r.Text(2), at: clock.Time(r.Int(3)), seq: r.Uint(0)}
 			return nil
 		}, q.seen.merged)
 }
@@ -90,7 +90,7 @@ func (q *Queue) readLanes(tx *sqlitefile.Tx, floor uint64) error {
 			if err != nil {
 				return err
 			}
-			w := lanes.Waiting{Seq: uint64(r.Int(0)), Due: clock.Time(r.Int(3)), NotBefore: clock.Time(r.Int(4))}
+			w := lanes.Waiting{Seq: r.Uint(0), Due: clock.Time(r.Int(3)), NotBefore: clock.Time(r.Int(4))}
 			if r.Null(3) {
 				w.Due = clock.Time(r.Int(2))
 			}

@@ -15,10 +15,11 @@ const columns = 18
 // readRecord makes a record of a row of recordColumns.
 func readRecord(r sqlitefile.Row) *record.Record {
 	rec := &record.Record{
-		Seq: uint64(r.Int(0)), ID: r.Text(1),
+		Seq: r.Uint(0), ID: r.Text(1),
 		Lane:     queue.Lane{Agent: r.Text(2), Account: r.Text(3), Conversation: r.Text(4)},
-		State:    queue.State(r.Int(5)),
-		Accepted: clock.Time(r.Int(6)), Sum: uint32(r.Int(7)), Meta: r.Bytes(8),
+		State:    queue.State(r.Int(5)), //nolint:gosec // 1 to 4
+		Sum:      uint32(r.Int(7)),      //nolint:gosec // it was written as one
+		Accepted: clock.Time(r.Int(6)), Meta: r.Bytes(8),
 		Since: clock.Time(r.Int(9)), Due: clock.Time(r.Int(10)), NotBefore: clock.Time(r.Int(11)),
 		FirstFailure: clock.Time(r.Int(12)), Updated: clock.Time(r.Int(13)),
 		Attempts: int(r.Int(14)), Answered: r.Int(15) != 0, Status: int(r.Int(16)), LastError: r.Text(17),

@@ -139,7 +139,7 @@ func (t *keyTable) lookup(tx *sqlitefile.Tx, k key) (sighting, bool, error) {
 		var g sighting
 		same := false
 		there, err := tx.One(t.find, func(r sqlitefile.Row) error {
-			same = uint64(r.Int(0)) == k.lo
+			same = r.Uint(0) == k.lo
 			g = sighting{id: r.Text(1), at: clock.Time(r.Int(2))}
 			return nil
 		}, hi)

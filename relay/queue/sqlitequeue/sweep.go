@@ -61,8 +61,9 @@ func (q *Queue) look(ctx context.Context, query string, args ...any) ([]swept, e
 	err := q.file.Read(ctx, func(tx *sqlitefile.Tx) error {
 		return tx.Each(query, func(r sqlitefile.Row) error {
 			s := swept{
-				seq: uint64(r.Int(0)), state: queue.State(r.Int(1)), accepted: clock.Time(r.Int(2)),
-				updated: clock.Time(r.Int(3)), body: r.Int(6) != 0,
+				seq:      r.Uint(0),
+				state:    queue.State(r.Int(1)), //nolint:gosec // 1 to 4
+				accepted: clock.Time(r.Int(2)), updated: clock.Time(r.Int(3)), body: r.Int(6) != 0,
 			}
 			s.entry.agent = r.Text(5)
 			if s.state == queue.Delivered && s.body {

@@ -2,7 +2,7 @@ package sqlitefile
 
 const (
 	// checkpointPages is how much of a log gathers before it is moved into the database: 4 MiB.
-	checkpointPages = 1000
+	checkpointPages = 512
 	// overduePages is when the writer does it itself, because the checkpointer cannot keep up.
 	overduePages = 16 * checkpointPages
 )

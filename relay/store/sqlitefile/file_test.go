@@ -19,22 +19,22 @@ var notes = sqlitefile.Schema{Name: "notes", Steps: []string{
 	`CREATE TABLE notes (id INTEGER PRIMARY KEY, body BLOB)`,
 }}
 
-func open(t testing.TB, o sqlitefile.Options) *sqlitefile.File {
-	t.Helper()
+func open(tb testing.TB, o sqlitefile.Options) *sqlitefile.File {
+	tb.Helper()
 	if o.Dir == "" {
-		o.Dir = t.TempDir()
+		o.Dir = tb.TempDir()
 	}
-	f, err := sqlitefile.Open(t.Context(), o)
+	f, err := sqlitefile.Open(tb.Context(), o)
 	if err != nil {
-		t.Fatalf("Open: %v", err)
+		tb.Fatalf("Open: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := f.Close(); err != nil {
-			t.Errorf("Close: %v", err)
+			tb.Errorf("Close: %v", err)
 		}
 	})
-	if err := f.Migrate(t.Context(), notes); err != nil {
-		t.Fatalf("Migrate: %v", err)
+	if err := f.Migrate(tb.Context(), notes); err != nil {
+		tb.Fatalf("Migrate: %v", err)
 	}
 	return f
 }
@@ -46,10 +46,10 @@ func insert(id int, body []byte) *sqlitefile.Func {
 	}}
 }
 
-func count(t testing.TB, f *sqlitefile.File) int {
-	t.Helper()
+func count(tb testing.TB, f *sqlitefile.File) int {
+	tb.Helper()
 	n := 0
-	err := f.Read(t.Context(), func(tx *sqlitefile.Tx) error {
+	err := f.Read(tb.Context(), func(tx *sqlitefile.Tx) error {
 		_, err := tx.One(`SELECT count(*) FROM notes`, func(r sqlitefile.Row) error {
 			n = int(r.Int(0))
 			return nil
@@ -57,7 +57,7 @@ func count(t testing.TB, f *sqlitefile.File) int {
 		return err
 	})
 	if err != nil {
-		t.Fatalf("Read: %v", err)
+		tb.Fatalf("Read: %v", err)
 	}
 	return n
 }

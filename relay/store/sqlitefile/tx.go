@@ -101,6 +101,9 @@ func (r Row) Int(i int) int64 {
 	return n
 }
 
+// Uint is Int for a column that an unsigned integer was written to.
+func (r Row) Uint(i int) uint64 { return uint64(r.Int(i)) } //nolint:gosec // the inverse of what writing it did
+
 // Text returns the column as a string; empty when it is neither text nor a blob.
 func (r Row) Text(i int) string {
 	switch v := r[i].(type) {
@@ -178,7 +181,7 @@ func value(a any) (driver.Value, error) {
 	case uint32:
 		return int64(v), nil
 	case uint64:
-		return int64(v), nil
+		return int64(v), nil //nolint:gosec // all 64 bits are kept; Row.Uint gives them back
 	}
 	return nil, fmt.Errorf("type %T is not known", a)
 }
