@@ -368,9 +368,10 @@ func TestAnAccountThatComesBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		im := &fakeIM{}
-		r := newRig(t, im).running()
+		r := newRig(t, im)
 		id := r.enqueue(request("hello world")).ID
 		r.Reload(outbound.Table{})
+		r.running()
 		pass(time.Minute)
 		r.lookup(id, outbound.StatusQueued)
 		r.Reload(outbound.Table{"wechat": {Connector: im, Limits: outbound.Limits{MaxText: 5}}})

@@ -1,6 +1,10 @@
 package outbound
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // block is a fenced code block.
 type block struct {
@@ -47,13 +51,15 @@ func scanBlocks(text, opener string, fits func(string) bool) []block {
 }
 
 func roomy(blocks []block, fits func(string) bool) []block {
-	var out []block
-	for _, b := range blocks {
-		if fits(b.opener + "\n" + strings.Repeat("x", longestOpener) + "\n" + fenceOf(b.opener)) {
-			out = append(out, b)
+	known := map[string]bool{}
+	return slices.DeleteFunc(blocks, func(b block) bool {
+		fit, ok := known[b.opener]
+		if !ok {
+			fit = fits(b.opener + "\n" + strings.Repeat("x", longestOpener) + "\n" + fenceOf(b.opener))
+			known[b.opener] = fit
 		}
-	}
-	return out
+		return !fit
+	})
 }
 
 func shorten(opener string) string {
@@ -84,28 +90,34 @@ func closes(ln, opener string) bool {
 	return f != "" && strings.HasPrefix(f, fenceOf(opener)) && strings.TrimSpace(ln) == f
 }
 
+// near is the first block that ends behind i.
+func (w window) near(i int) (block, bool) {
+	k, _ := slices.BinarySearchFunc(w.blocks, i+1, func(b block, end int) int { return cmp.Compare(b.end, end) })
+	if k == len(w.blocks) {
+		return block{}, false
+	}
+	return w.blocks[k], true
+}
+
 // around is the block that a cut at i would be in or at a fence of.
 func (w window) around(i int) (block, bool) {
-	for _, b := range w.blocks {
-		if b.start < i && i < b.end {
-			return b, true
-		}
-	}
-	return block{}, false
+	b, ok := w.near(i)
+	return b, ok && b.start < i
 }
 
 // blockAround is where the block that a cut at i would break starts and ends; zeros: there is none.
 func (w window) blockAround(i int) (start, end int) {
-	b, _ := w.around(i)
+	b, ok := w.around(i)
+	if !ok {
+		return 0, 0
+	}
 	return b.start, b.end
 }
 
 // fence is the opening line of the block whose code the place i is in.
 func (w window) fence(i int) string {
-	for _, b := range w.blocks {
-		if b.body <= i && i <= b.tail && (i > 0 || b.start < 0) {
-			return b.opener
-		}
+	if b, ok := w.near(i); ok && b.body <= i && i <= b.tail {
+		return b.opener
 	}
 	return ""
 }

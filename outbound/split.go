@@ -36,11 +36,11 @@ func (c Cutter) Cut(text, fence string) []Piece {
 	if c.Fits == nil || (fence == "" && c.Fits(text)) {
 		return []Piece{{Text: text, End: len(text)}}
 	}
+	w := window{text: text, blocks: scanBlocks(text, fence, c.Fits)}
 	var pieces []Piece
-	for at := 0; at < len(text); {
-		p := c.next(text[at:], fence)
-		p.Start, p.End = p.Start+at, p.End+at
-		at, fence = p.End, p.Fence
+	for w.from < len(text) {
+		p := c.next(w)
+		w.from = p.End
 		if strings.TrimSpace(p.Text) == "" && len(pieces) > 0 {
 			pieces[len(pieces)-1].End = p.End
 			continue
@@ -53,14 +53,13 @@ func (c Cutter) Cut(text, fence string) []Piece {
 	return pieces
 }
 
-// next cuts the first piece off the text.
-func (c Cutter) next(text, fence string) Piece {
-	w := window{text: text, blocks: scanBlocks(text, fence, c.Fits)}
-	if c.Fits(w.dress(0, len(text))) {
-		return w.piece(len(text))
+// next cuts the first piece off the window.
+func (c Cutter) next(w window) Piece {
+	if c.Fits(w.dress(w.from, len(w.text))) {
+		return w.piece(len(w.text))
 	}
 	limit := c.longest(w)
-	if start, end := w.blockAround(limit); start > 0 && (start >= limit/2 || c.Fits(w.dress(start, end))) {
+	if start, end := w.blockAround(limit); start > w.from && (start-w.from >= (limit-w.from)/2 || c.Fits(w.dress(start, end))) {
 		return w.piece(start)
 	}
 	return w.piece(w.best(limit))
@@ -68,16 +67,19 @@ func (c Cutter) next(text, fence string) Piece {
 
 // longest is the greatest cut that fits, at least one rune: a message must get on even where nothing fits.
 func (c Cutter) longest(w window) int {
-	fits := func(cut int) bool { return c.Fits(w.dress(0, runeStart(w.text, cut))) }
-	high := min(64, len(w.text))
-	for high < len(w.text) && fits(high) {
-		high = min(2*high, len(w.text))
+	all := len(w.text) - w.from
+	fits := func(n int) bool { return c.Fits(w.dress(w.from, max(w.from, runeStart(w.text, w.from+n)))) }
+	high := min(64, all)
+	for high < all && fits(high) {
+		high = min(2*high, all)
 	}
-	n := runeStart(w.text, sort.Search(high, func(i int) bool { return !fits(i + 1) }))
-	if n == 0 {
-		_, n = utf8.DecodeRuneInString(w.text)
+	n := sort.Search(high, func(i int) bool { return !fits(i + 1) })
+	cut := runeStart(w.text, w.from+n)
+	if cut <= w.from {
+		_, size := utf8.DecodeRuneInString(w.text[w.from:])
+		return w.from + size
 	}
-	return n
+	return cut
 }
 
 // runeStart moves i back to where the rune starts that it is inside of.

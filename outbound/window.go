@@ -5,9 +5,10 @@ import (
 	"unicode"
 )
 
-// window is the rest of a text, from which one piece is cut.
+// window is what is left of a text, from which one piece is cut. Places are bytes of the whole text.
 type window struct {
 	text   string
+	from   int
 	blocks []block
 }
 
@@ -25,17 +26,18 @@ func (w window) dress(from, to int) string {
 
 // piece ends at the cut.
 func (w window) piece(cut int) Piece {
-	if cut == len(w.text) {
-		return Piece{Text: w.dress(0, cut), End: cut}
+	p := Piece{Text: w.dress(w.from, cut), Start: w.from, End: cut}
+	if cut < len(w.text) {
+		p.End, p.Fence = w.skip(cut), w.fence(cut)
 	}
-	return Piece{Text: w.dress(0, cut), End: w.skip(cut), Fence: w.fence(cut)}
+	return p
 }
 
 // skip is where the text goes on after a cut: behind the white space, but an indent stays with its line.
 func (w window) skip(cut int) int {
-	begin := len(strings.TrimRightFunc(w.text[:cut], unicode.IsSpace))
+	begin := w.from + len(strings.TrimRightFunc(w.text[w.from:cut], unicode.IsSpace))
 	end := len(w.text) - len(strings.TrimLeftFunc(w.text[cut:], unicode.IsSpace))
-	if nl := strings.LastIndexByte(w.text[begin:end], '\n'); nl >= 0 && begin > 0 && end < len(w.text) {
+	if nl := strings.LastIndexByte(w.text[begin:end], '\n'); nl >= 0 && begin > w.from && end < len(w.text) {
 		return begin + nl + 1
 	}
 	return end
@@ -58,18 +60,19 @@ const (
 // last that breaks nothing worse.
 func (w window) best(limit int) int {
 	var last [paragraph + 1]int
-	urls := scanURLs(w.text, limit)
-	for i := limit; i > 0; i-- {
+	half := w.from + (limit-w.from)/2
+	urls := scanURLs(w.text, span{w.from, limit})
+	for i := limit; i > w.from; i-- {
 		l := w.level(i, limit, urls)
 		if last[l] == 0 {
 			last[l] = i
 		}
-		if i < limit/2 && l >= word {
+		if i < half && l >= word {
 			break
 		}
 	}
 	for _, l := range []level{paragraph, line, sentence} {
-		if last[l] > 0 && last[l] >= limit/2 {
+		if last[l] > 0 && last[l] >= half {
 			return last[l]
 		}
 	}
@@ -110,10 +113,10 @@ func inside(spans []span, i int) bool {
 	return false
 }
 
-// scanURLs finds the URLs that begin before the limit.
-func scanURLs(text string, limit int) []span {
+// scanURLs finds the URLs that begin in the span.
+func scanURLs(text string, in span) []span {
 	var out []span
-	for from := 0; from < limit; {
+	for from := in.start; from < in.end; {
 		at := strings.Index(text[from:], "://")
 		if at < 0 {
 			return out
