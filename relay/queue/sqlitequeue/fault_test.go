@@ -327,8 +327,9 @@ func TestClockSteps(t *testing.T) {
 			}
 			if step < 0 { // one forward cannot be told from a rest
 				w.clock.Advance(time.Second)
+				w.close(t)
 				w.clock.Step(step)
-				q = w.reopen(t)
+				q = w.open(t)
 				checkSteady(t, w, q, first, 0)
 			} else {
 				w.clock.Advance(time.Second)

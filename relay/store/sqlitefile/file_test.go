@@ -268,6 +268,40 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// TestFullDiskIsLookedAtAgain fails a commit between two looks at the disk: the next accept is not even tried.
+func TestFullDiskIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	var commits atomic.Int32
+	var full atomic.Bool
+	now := time.Unix(1_700_000_000, 0)
+	f := open(t, sqlitefile.Options{
+		Now: func() time.Time { return now },
+		Space: func() (sqlitefile.Space, error) {
+			if full.Load() {
+				return sqlitefile.Space{Total: 1 << 40}, nil
+			}
+			return sqlitefile.Space{Free: 1 << 39, Total: 1 << 40}, nil
+		},
+		BeforeCommit: func() error {
+			commits.Add(1)
+			if full.Load() {
+				return syscall.ENOSPC
+			}
+			return nil
+		},
+	})
+	full.Store(true)
+	before := commits.Load()
+	for range 3 {
+		if err := f.Do(t.Context(), sqlitefile.Accept, insert(1, nil)); !errors.Is(err, sqlitefile.ErrFull) {
+			t.Errorf("Do: got %v, want %v", err, sqlitefile.ErrFull)
+		}
+	}
+	if got := commits.Load() - before; got != 1 {
+		t.Errorf("commits tried: got %d, want 1", got)
+	}
+}
+
 func TestPendingIsBounded(t *testing.T) {
 	t.Parallel()
 	f := open(t, sqlitefile.Options{MaxPending: 4096})
