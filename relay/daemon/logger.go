@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/DeRuina/timberjack"
 	"go.uber.org/zap"
@@ -15,6 +17,12 @@ import (
 const (
 	logFileMB = 100
 	logFiles  = 7
+)
+
+// Lines for machines are gathered: one write for all that were logged within logDelay. A kill -9 loses at most those.
+const (
+	logBuffer = 64 << 10
+	logDelay  = 100 * time.Millisecond
 )
 
 // NewLogger makes the logger that the configuration asks for. out is where lines go unless a file is configured;
@@ -31,8 +39,13 @@ func NewLogger(c config.Log, out io.Writer, terminal bool) (log *zap.Logger, lev
 		}
 		out, terminal, closeLog = file, false, file.Close
 	}
-	core := zapcore.NewCore(encoder(c.Format, terminal), zapcore.Lock(zapcore.AddSync(out)), level)
-	return zap.New(core), level, closeLog, nil
+	sink := zapcore.Lock(zapcore.AddSync(out))
+	if !terminal {
+		gathered := &zapcore.BufferedWriteSyncer{WS: sink, Size: logBuffer, FlushInterval: logDelay}
+		closeFile := closeLog
+		sink, closeLog = gathered, func() error { return errors.Join(gathered.Stop(), closeFile()) }
+	}
+	return zap.New(zapcore.NewCore(encoder(c.Format, terminal), sink, level)), level, closeLog, nil
 }
 
 // encoder is the console one for persons and the JSON one for machines.
