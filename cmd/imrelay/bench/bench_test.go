@@ -16,11 +16,11 @@ func BenchmarkAccept(b *testing.B) {
 			r := newRig(b)
 			c := compete(func(d time.Duration) slot {
 				r.relay.pause()
-				s := r.run(r.relay.server, async(small), queued(conns, d))
+				s := r.run(r.relay.server, async(), queued(conns, d))
 				r.relay.resume()
 				return r.delivered(s)
 			}, func(d time.Duration) slot {
-				return r.through(r.rival, async(small), passed(conns, d))
+				return r.through(r.rival, async(), passed(conns, d))
 			})
 			c.throughput(b, "G1", fmt.Sprintf("durable accept, c=%d", conns), 0.55)
 		})
@@ -45,11 +45,11 @@ func BenchmarkDeliver(b *testing.B) {
 
 // BenchmarkLatency is the time from the IM server's push to the agent, at a rate far below what is possible.
 func BenchmarkLatency(b *testing.B) {
-	const rate, lasts = 1000, 2 * time.Second
+	const rate = 1000
 	r := newRig(b)
 	paced := func(s server) func(time.Duration) slot {
 		return func(d time.Duration) slot {
-			l := passed(64, max(d/length*lasts, warmUp))
+			l := passed(64, 2*d)
 			l.rate = rate
 			t := newBatch(numbers.take(), inbound(small), conversations, l.conns)
 			t.delays = make([]atomic.Int64, int(l.length.Seconds()*rate)+l.conns)
@@ -84,7 +84,7 @@ func BenchmarkMemory(b *testing.B) {
 	if idle == 0 {
 		return // notes say that memory is not measured here
 	}
-	s := r.through(r.relay.server, async(small), queued(256, 2*length))
+	s := r.through(r.relay.server, async(), queued(256, 2*length))
 	r.through(r.relay.server, inbound(small), passed(256, length))
 	after, peak := memory(r.relay.pids[0])
 	results.add(result{goal: "G9", what: "memory, idle", value: idle, unit: " MB", atMost: 20})
@@ -113,7 +113,7 @@ func BenchmarkConversation(b *testing.B) {
 	const messages, share = 10000, 5
 	r := newRig(b)
 	r.relay.pause()
-	t := newBatch(numbers.take(), async(small), 1, 1)
+	t := newBatch(numbers.take(), async(), 1, 1)
 	t.signed = true
 	l := queued(1, 0)
 	l.count = messages
@@ -143,9 +143,9 @@ func BenchmarkConversation(b *testing.B) {
 func BenchmarkSend(b *testing.B) {
 	r := newRig(b)
 	c := compete(func(d time.Duration) slot {
-		return r.through(r.relay.server, outbound(small), sent(64, d))
+		return r.through(r.relay.server, outbound(), sent(64, d))
 	}, func(d time.Duration) slot {
-		return r.through(r.rival, outbound(small), sent(64, d))
+		return r.through(r.rival, outbound(), sent(64, d))
 	})
 	c.throughput(b, "G13", "send, c=64", 0.30)
 }
@@ -168,7 +168,7 @@ func BenchmarkStart(b *testing.B) {
 func BenchmarkBacklog(b *testing.B) {
 	waiting := backlog(b)
 	r := newRig(b)
-	h := &heap{rig: r, batch: newBatch(numbers.take(), async(small), waiting/10, 64)}
+	h := &heap{rig: r, batch: newBatch(numbers.take(), async(), waiting/10, 64)}
 	h.batch.signed = true
 	var lowIn, lowOut, highIn []float64
 	for range rounds {

@@ -124,7 +124,7 @@ func startRelay(tb testing.TB, s *sink) *relay {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return launch(tb, tb.TempDir(), func() *exec.Cmd { return exec.Command(path, "serve") }, s)
+	return launch(tb, tb.TempDir(), func() *exec.Cmd { return exec.CommandContext(context.Background(), path, "serve") }, s)
 }
 
 // launch starts a relay on a folder; command makes the command without its environment.
@@ -267,7 +267,7 @@ func startNginx(tb testing.TB, path string, s *sink) server {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.Command(path, "-p", dir, "-c", file, "-e", "stderr")
+	cmd := exec.CommandContext(context.Background(), path, "-p", dir, "-c", file, "-e", "stderr")
 	c := start(tb, dir, cmd)
 	c.await(tb, func() bool { return reachable(addr) && len(childrenOf(cmd.Process.Pid)) == 2 })
 	return server{name: "nginx", addr: addr, pids: append(childrenOf(cmd.Process.Pid), cmd.Process.Pid)}
@@ -284,8 +284,13 @@ func freeAddr(tb testing.TB) string {
 	return l.Addr().String()
 }
 
+// dial connects to one of ours.
+func dial(addr string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: patience}).DialContext(context.Background(), "tcp", addr)
+}
+
 func reachable(addr string) bool {
-	c, err := net.DialTimeout("tcp", addr, time.Second)
+	c, err := dial(addr)
 	if err != nil {
 		return false
 	}

@@ -86,7 +86,7 @@ type worker struct {
 }
 
 func (l *load) dial(index int) (*worker, error) {
-	c, err := net.DialTimeout("tcp", l.addr, time.Second)
+	c, err := dial(l.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (l *load) dial(index int) (*worker, error) {
 	return w, nil
 }
 
-// work sends the messages index, index + conns, index + 2 conns, …
+// work sends the messages index, index + conns, index + 2 conns and so on.
 func (w *worker) work(start time.Time) error {
 	end := uint64(maxBatch)
 	if w.count > 0 {

@@ -47,10 +47,10 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	results.before = loadAverage()
 	code := m.Run()
-	results.print(os.Stdout)
+	results.write(os.Stdout)
 	return code
 }
 
@@ -60,7 +60,7 @@ func reexec(as string, args ...string) *exec.Cmd {
 	if err != nil {
 		self = os.Args[0]
 	}
-	cmd := exec.Command(self, args...)
+	cmd := exec.CommandContext(context.Background(), self, args...)
 	cmd.Env = append(cmd.Env, role+"="+as)
 	return cmd
 }
@@ -72,6 +72,6 @@ func floor(addr, to string) error {
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport: &http.Transport{MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024, DisableCompression: true},
 	}
-	s := &http.Server{Addr: addr, Handler: proxy} //nolint:gosec // only the benchmark talks to it
+	s := &http.Server{Addr: addr, Handler: proxy}
 	return s.ListenAndServe()
 }

@@ -80,7 +80,7 @@ func TestShapesAreWhatTheySay(t *testing.T) {
 		shape shape
 		size  int
 	}{
-		"inbound": {inbound(small), small}, "large": {inbound(large), large}, "outbound": {outbound(small), small},
+		"inbound": {inbound(small), small}, "large": {inbound(large), large}, "outbound": {outbound(), small},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -133,7 +133,7 @@ func TestBatchFindsFaults(t *testing.T) {
 		"shortened": {func(b *batch) { post(b, 0, nil); b.receive([]byte("{}"), time.Now()) }, 1, "of another run"},
 		"foreign":   {func(b *batch) { post(b, 0, nil); post(b, maxBatch+1, nil) }, 1, "of another run"},
 	} {
-		for kind, s := range map[string]shape{"inbound": inbound(small), "outbound": outbound(small)} {
+		for kind, s := range map[string]shape{"inbound": inbound(small), "outbound": outbound()} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()
 				b := newBatch(firstID, s, 4, 2)
@@ -174,7 +174,7 @@ func TestLoadReachesTheSink(t *testing.T) {
 		"going on":    {inbound(small), load{conns: 8, count: 80, from: 160}},
 		"open loop":   {inbound(small), load{conns: 4, count: 100, rate: 2000}},
 		"large":       {inbound(large), load{conns: 4, count: 40}},
-		"outbound":    {outbound(small), load{conns: 4, count: 40}},
+		"outbound":    {outbound(), load{conns: 4, count: 40}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -240,7 +240,7 @@ func TestTableSaysWhatItCompares(t *testing.T) {
 	tab.add(result{goal: "-", what: "start", value: 31.26, unit: " ms"})
 	tab.add(result{goal: "G7", what: "seven", ours: "0.80 ms", value: 0.8, unit: " ms", atMost: 1, cpu: 45, foreign: 0.031})
 	var out bytes.Buffer
-	tab.print(&out)
+	tab.write(&out)
 	fields := func(s string) string { return strings.Join(strings.Fields(s), " ") }
 	for _, want := range []string{
 		"goal what imrelay floor figure target CPU µs (floor) others G7 seven 0.80 ms 0.80 ms ≤ 1 met 45.0 - 3%",
@@ -251,7 +251,7 @@ func TestTableSaysWhatItCompares(t *testing.T) {
 		}
 	}
 	out.Reset()
-	if new(table).print(&out); out.Len() != 0 {
+	if new(table).write(&out); out.Len() != 0 {
 		t.Errorf("got %q for no results, want nothing", out.String())
 	}
 }
@@ -270,9 +270,9 @@ func TestRelayUnderLoad(t *testing.T) {
 	r.through(r.rival, patient, l)
 	l = sent(8, 0)
 	l.count = 80
-	r.through(r.relay.server, outbound(small), l)
+	r.through(r.relay.server, outbound(), l)
 
-	h := &heap{rig: r, batch: newBatch(numbers.take(), async(small), 64, 64)}
+	h := &heap{rig: r, batch: newBatch(numbers.take(), async(), 64, 64)}
 	h.batch.signed = true
 	r.relay.pause()
 	h.grow(128)

@@ -39,7 +39,7 @@ func cpuOf(pid int) time.Duration {
 	return ticks(f[11]) + ticks(f[12])
 }
 
-// statOf are the fields of /proc/pid/stat behind the name: the state, the parent, …
+// statOf are the fields of /proc/pid/stat behind the name: the state, the parent and so on.
 func statOf(pid int) []string {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -83,12 +83,12 @@ func openQueue(b *testing.B) *lifecycles {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { file.Close() })
+	b.Cleanup(func() { _ = file.Close() })
 	q, err := sqlitequeue.Open(ctx, file, sqlitequeue.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { q.Close() })
+	b.Cleanup(func() { _ = q.Close() })
 	return &lifecycles{queue: q}
 }
 

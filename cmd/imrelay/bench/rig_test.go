@@ -146,6 +146,7 @@ func median(values []float64) float64 {
 
 // throughput makes a line of the ratio of the rates, which is told to the benchmark too.
 func (c contest) throughput(b *testing.B, goal, what string, atLeast float64) {
+	b.Helper()
 	q := c.quiet()
 	row := result{
 		goal: goal, what: what, atLeast: atLeast,
@@ -163,6 +164,7 @@ func (c contest) throughput(b *testing.B, goal, what string, atLeast float64) {
 
 // cost makes a line of the ratio of the CPU times.
 func (c contest) cost(b *testing.B, goal, what string, atMost float64) {
+	b.Helper()
 	q := c.quiet()
 	value := q.median(func(r round) float64 {
 		if r.theirs.cpu == 0 {
@@ -184,6 +186,7 @@ func (c contest) cost(b *testing.B, goal, what string, atMost float64) {
 
 // tell reports a figure in place of the time of the whole benchmark, which says nothing.
 func tell(b *testing.B, value float64, unit string) {
+	b.Helper()
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(value, unit)
 }

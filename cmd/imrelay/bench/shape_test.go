@@ -45,16 +45,16 @@ func inbound(size int) shape {
 }
 
 // async is the inbound push whose caller does not wait for the agent.
-func async(size int) shape {
-	s := inbound(size)
+func async() shape {
+	s := inbound(small)
 	s.headers = "Prefer: respond-async\r\n"
 	return s
 }
 
-// outbound is what an agent sends, of about the given size.
-func outbound(size int) shape {
+// outbound is what an agent sends.
+func outbound() shape {
 	head := `{"to":"wxid_peer` + convDigits + `","requestId":"` + idDigits + `","text":"`
-	text := string(padded(idDigits+" "+sentDigits+" "+convDigits+" ", `"`, size-len(head)-1))
+	text := string(padded(idDigits+" "+sentDigits+" "+convDigits+" ", `"`, small-len(head)-1))
 	s := shape{
 		path: "/api/messages/send", headers: "Authorization: Bearer " + botToken + "\r\n",
 		body: []byte(head + text + `}`), core: []byte(text), mark: []byte(`"text":"`),

@@ -87,7 +87,7 @@ func (s *sink) serve(c net.Conn) {
 			return
 		}
 		n := s.take(head, body)
-		overwrite(digits[1:], uint64(n+1))
+		overwrite(digits[1:], n+1)
 		if d := time.Duration(s.delay.Load()); d > 0 {
 			<-time.After(d)
 		}

@@ -69,8 +69,8 @@ func (t *table) compared(rival string) {
 	t.rival = rival
 }
 
-// print writes the table, if there is one.
-func (t *table) print(out io.Writer) {
+// write prints the table, if there is one.
+func (t *table) write(out io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.rows) == 0 {

@@ -62,7 +62,7 @@ func (w *wire) fill(n int) error {
 	}
 	for w.to-w.from < n {
 		got, err := w.conn.Read(w.buf[w.to:])
-		if w.to += got; err == io.EOF && w.to > w.from {
+		if w.to += got; errors.Is(err, io.EOF) && w.to > w.from {
 			return io.ErrUnexpectedEOF
 		} else if err != nil {
 			return err
