@@ -135,8 +135,8 @@ func (v *victim) kill() {
 	v.cmd = nil
 }
 
-// send posts a send with a key.
-func (v *victim) send(key, to, text string, headers ...string) (int, http.Header, []byte) {
+// send sends a text with a key.
+func (v *victim) send(key, text string, headers ...string) (int, http.Header, []byte) {
 	h := http.Header{
 		"Authorization": {"Bearer " + v.secret() + "-bot"}, "Content-Type": {"application/json"},
 		"Idempotency-Key": {key},
@@ -144,7 +144,7 @@ func (v *victim) send(key, to, text string, headers ...string) (int, http.Header
 	for i := 0; i+1 < len(headers); i += 2 {
 		h.Set(headers[i], headers[i+1])
 	}
-	body, err := json.Marshal(map[string]string{"to": to, "text": text})
+	body, err := json.Marshal(map[string]string{"to": "wxid_alice", "text": text})
 	if err != nil {
 		return 0, nil, nil
 	}
@@ -577,7 +577,7 @@ func TestCrashSendsOnce(t *testing.T) {
 	answers := make([]string, 20)
 	for i := range answers {
 		sending.Go(func() {
-			status, _, body := v.send("k-1", "wxid_alice", "once")
+			status, _, body := v.send("k-1", "once")
 			answers[i] = fmt.Sprint(status, " ", string(body))
 		})
 	}
@@ -590,7 +590,7 @@ func TestCrashSendsOnce(t *testing.T) {
 	for range 3 {
 		v.kill()
 		v.start()
-		status, h, body := v.send("k-1", "wxid_alice", "once")
+		status, h, body := v.send("k-1", "once")
 		if got := fmt.Sprint(status, " ", string(body)); got != answers[0] || h.Get("Idempotent-Replayed") != "true" {
 			t.Errorf("after kill -9: got %q (%v), want %q replayed", got, h, answers[0])
 		}
@@ -605,7 +605,7 @@ func TestCrashUnknownIsNotRepeated(t *testing.T) {
 	im, v := newChat(t)
 	unknown := func(when, key, text string) {
 		t.Helper()
-		status, _, body := v.send(key, "wxid_alice", text)
+		status, _, body := v.send(key, text)
 		if code := gjson.GetBytes(body, "error.code").Str; status != http.StatusGatewayTimeout || code != "delivery_unknown" {
 			t.Errorf("%s: got %d %s, want 504 delivery_unknown", when, status, body)
 		}
@@ -621,7 +621,7 @@ func TestCrashUnknownIsNotRepeated(t *testing.T) {
 	hold := make(chan struct{})
 	im.set(func(c *chat) { c.hold = hold })
 	done := make(chan int, 1)
-	go func() { status, _, _ := v.send("k-kill", "wxid_alice", "killed"); done <- status }()
+	go func() { status, _, _ := v.send("k-kill", "killed"); done <- status }()
 	for deadline := time.Now().Add(patience); im.count("killed") == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("the IM was never called")
@@ -638,7 +638,7 @@ func TestCrashUnknownIsNotRepeated(t *testing.T) {
 	unknown("after kill -9 during the call", "k-kill", "killed")
 	unknown("after a restart the hang-up", "k-hang", "hung up")
 
-	status, _, body := v.send("k-new", "wxid_alice", "next")
+	status, _, body := v.send("k-new", "next")
 	if status != http.StatusOK {
 		t.Errorf("another message after that: got %d %s, want 200", status, body)
 	}
@@ -651,7 +651,7 @@ func TestCrashBackgroundSends(t *testing.T) {
 	ids := map[string]string{}
 	for i := range messages {
 		text := fmt.Sprintf("message %02d", i)
-		status, _, body := v.send(text, "wxid_alice", text, "Prefer", "respond-async")
+		status, _, body := v.send(text, text, "Prefer", "respond-async")
 		if status != http.StatusAccepted {
 			t.Fatalf("got %d %s, want 202", status, body)
 		}

@@ -98,12 +98,20 @@ func signalRelay(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(syscall.Kill(run.PID, signals[args[0]]))
 }
 
-// fakeAgent starts an agent that answers every post with a status, and sets OPENCLAW_WEBHOOK_URL: agent STATUS.
+// fakeAgent starts an agent that answers every post with a status, and sets OPENCLAW_WEBHOOK_URL: agent STATUS. With
+// hang for a status it does not answer as long as somebody waits.
 func fakeAgent(ts *testscript.TestScript, _ bool, args []string) {
 	status, err := strconv.Atoi(args[0])
-	ts.Check(err)
+	hangs := args[0] == "hang"
+	if !hangs {
+		ts.Check(err)
+	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		if r.Method == http.MethodPost && hangs {
+			<-r.Context().Done()
+			return
+		}
 		if r.Method == http.MethodPost {
 			w.WriteHeader(status)
 		}

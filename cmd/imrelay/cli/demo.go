@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
+	"os/exec"
 
 	"github.com/spf13/cobra"
 
@@ -32,11 +34,24 @@ Nothing is configured, and nothing stays behind.`,
 			return err
 		}
 		err = demo.Run(ctx, demo.Options{
-			Out: a.Stdout, Style: a.style, Chinese: chinese, Once: once, Version: describe(a.Version).Version,
+			Out: a.Stdout, Style: a.style, Chinese: chinese, Once: once,
+			Version: describe(a.Version).Version, Program: program(),
 		})
 		if errors.Is(err, demo.ErrNotHeld) {
 			return failed(err, "the kept log tells what the relay did")
 		}
 		return err
 	})
+}
+
+// program is what to type to run this program again: its name where the shell finds it, else its path.
+func program() string {
+	const name = "imrelay"
+	if _, err := exec.LookPath(name); err == nil {
+		return name
+	}
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return name
 }

@@ -72,7 +72,7 @@ func stateDress(s term.Style, state string) func(string) string {
 
 // printEvents prints a listing as a table.
 func (a *app) printEvents(views []eventView) error {
-	t := term.NewTable("ID", "STATE", "ACCEPTED", "IM", "CONVERSATION", "SENDER", "KIND", "AGENT", "TRIES", "LAST ERROR")
+	t := term.NewTable("ID", "STATE", "ACCEPTED", "IM", "CONVERSATION", "SENDER", "KIND", "AGENT", "FAILED", "LAST ERROR")
 	for _, v := range views {
 		t.Row(
 			term.Cell{Text: v.ID}, term.Cell{Text: v.State, Dress: stateDress(a.style, v.State)},

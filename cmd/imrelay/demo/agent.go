@@ -138,7 +138,7 @@ func (e *echo) answer(ctx context.Context, a arrival) error {
 	}
 	req.Header.Set("Authorization", "Bearer "+e.token)
 	req.Header.Set("Content-Type", "application/json")
-	e.recorder.note(agent, relay, fmt.Sprintf("%q", "echo: "+a.text))
+	e.recorder.note(agent, relay, spoken("echo: "+a.text))
 	resp, err := e.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("send: %w", err)
@@ -162,3 +162,6 @@ func (e *echo) got(conversation string) []arrival {
 	}
 	return out
 }
+
+// spoken is a text as it is shown.
+func spoken(text string) string { return "“" + text + "”" }

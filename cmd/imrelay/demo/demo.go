@@ -28,6 +28,8 @@ type Options struct {
 	Chinese bool
 	// Once ends it after the round, without serving on.
 	Once bool
+	// Program is what to type for the command that runs this.
+	Program string
 	// Version is what the relay says of itself.
 	Version string
 }
@@ -60,7 +62,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.Once {
 		return nil
 	}
-	p.invitation(s)
+	p.invitation(s, o.Program)
 	s.recorder.follow(p.live)
 	<-ctx.Done()
 	s.recorder.follow(nil)

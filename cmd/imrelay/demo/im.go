@@ -72,7 +72,7 @@ func (m *wechat) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.ID = strconv.FormatUint(m.next, 10)
 	m.sent = append(m.sent, s)
 	m.mu.Unlock()
-	m.recorder.note(relay, im, fmt.Sprintf("%q → %s", s.Text, s.To))
+	m.recorder.note(relay, im, spoken(s.Text)+" → "+s.To)
 	fmt.Fprintf(w, `{"messageId":%q}`, s.ID)
 }
 
@@ -111,7 +111,7 @@ func (m *wechat) push(ctx context.Context, msg message, async bool) (a answered,
 	if async {
 		req.Header.Set("Prefer", "respond-async")
 	}
-	m.recorder.note(im, relay, fmt.Sprintf("%q, %d B", msg.text, len(body)))
+	m.recorder.note(im, relay, fmt.Sprintf("%s, %d B", spoken(msg.text), len(body)))
 	resp, err := m.http.Do(req)
 	if err != nil {
 		return a, fmt.Errorf("push: %w", err)

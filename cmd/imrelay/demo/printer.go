@@ -45,7 +45,7 @@ func (p *printer) name(a actor) string {
 
 func (p *printer) opening(s *stage) {
 	p.line(p.style.Bold("imrelay demo"), p.style.Dim(p.say(
-		"  a real relay, a pretend WeChat and an echo agent on this machine", "  真实的 relay,加一个假微信和一个复读智能体")))
+		"  a real relay, a pretend WeChat and an echo agent on this machine", "  真实的 relay，加一个假微信和一个复读智能体")))
 	p.line()
 	p.line("  ", p.name(im), p.drawn(" ──▶ ", " --> "), p.name(relay), p.drawn(" ──▶ ", " --> "), p.name(agent))
 	p.line("        ", p.drawn("◀── ", "<-- "), p.style.Dim(p.say("answers", "回复")), p.drawn(" ◀──", " <--"))
@@ -115,7 +115,7 @@ func (p *printer) books(delivered, open, dead int) {
 	p.line()
 	p.line(p.style.Bold(p.say("In the relay's books", "账目")))
 	p.claim(claim{
-		fmt.Sprintf(p.say("%d delivered, %d on their way, %d dead", "已送达 %d,在途 %d,死信 %d"), delivered, open, dead),
+		fmt.Sprintf(p.say("%d delivered, %d on their way, %d dead", "已送达 %d，在途 %d，死信 %d"), delivered, open, dead),
 		delivered > 0 && open == 0 && dead == 0,
 	})
 }
@@ -127,23 +127,23 @@ func (p *printer) summary(s *stage) bool {
 		p.line(p.style.Green(fmt.Sprintf(p.say("All %d claims held.", "%d 项检查全部成立。"), p.held)))
 		return true
 	}
-	p.line(p.style.Red(fmt.Sprintf(p.say("%d of %d claims did not hold; the log is kept.", "%d 项检查不成立(共 %d 项),日志已保留。"),
+	p.line(p.style.Red(fmt.Sprintf(p.say("%d of %d claims did not hold; the log is kept.", "%d 项检查不成立（共 %d 项），日志已保留。"),
 		p.broken, p.held+p.broken)))
 	p.line("  ", s.log())
 	return false
 }
 
 // invitation tells how to play along.
-func (p *printer) invitation(s *stage) {
+func (p *printer) invitation(s *stage, program string) {
 	push := `{"NewMsgId":'$RANDOM',"MsgType":1,"FromUserName":{"string":"` + alice + `"},` +
 		`"ToUserName":{"string":"` + self + `"},"Content":{"string":"hi"}}`
 	p.line()
-	p.line(p.say("It goes on running. Try it from another terminal:", "它会一直运行。换个终端试试:"))
+	p.line(p.say("It goes on running. Try it from another terminal:", "它会一直运行。换个终端试试："))
 	p.line()
 	for _, command := range []string{
 		"curl -s " + s.daemon.URL() + "/im/inbound -d '" + push + "'",
-		"imrelay events list --config " + s.config(),
-		"imrelay send --config " + s.config() + " --to " + alice + " --text hello",
+		program + " events list --config " + s.config(),
+		program + " send --config " + s.config() + " --to " + alice + " --text hello",
 	} {
 		p.line("  ", p.style.Cyan(command))
 	}

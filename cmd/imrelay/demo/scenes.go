@@ -31,7 +31,7 @@ type scene struct {
 
 var scenes = []scene{
 	{"A private message", "一条私聊消息", private},
-	{"A group: only who is mentioned answers", "群聊:被 @ 才回答", group},
+	{"A group: only who is mentioned answers", "群聊：被 @ 才回答", group},
 	{"The same message twice", "同一条消息来了两次", twice},
 	{"A burst of several conversations", "多个会话同时刷屏", burst},
 	{"The agent is down", "智能体掉线", outage},
@@ -66,9 +66,9 @@ func (s *stage) delivered(p *printer, m message) []claim {
 	signed := !slices.ContainsFunc(got, func(a arrival) bool { return a.signed != nil })
 	answers := slices.DeleteFunc(s.im.got(m.to()), func(x sent) bool { return x.ReplyTo != fmt.Sprint(m.id) })
 	return []claim{
-		{p.say("the agent got the very bytes, once", "智能体收到的字节一个不差,只收到一次"), len(got) == 1},
+		{p.say("the agent got the very bytes, once", "智能体收到的字节一个不差，只收到一次"), len(got) == 1},
 		{p.say("the signature is right", "签名正确"), len(got) == 1 && signed},
-		{p.say("one answer reached the IM, quoting a 64-bit id", "一条回复到达 IM,64 位消息号没有走样"), len(answers) == 1},
+		{p.say("one answer reached the IM, quoting a 64-bit id", "一条回复到达 IM，64 位消息号没有走样"), len(answers) == 1},
 	}
 }
 
@@ -81,7 +81,7 @@ func private(ctx context.Context, s *stage, p *printer) (shown, error) {
 }
 
 func group(ctx context.Context, s *stage, p *printer) (shown, error) {
-	chat := s.write(bob, "晚上吃什么?")
+	chat := s.write(bob, "晚上吃什么？")
 	chat.in = room
 	ignored, err := one(ctx, s, chat)
 	if err != nil {
@@ -93,7 +93,7 @@ func group(ctx context.Context, s *stage, p *printer) (shown, error) {
 		return shown{}, err
 	}
 	claims := []claim{{
-		p.say("the chatter was left out: not_mentioned", "没有 @ 的闲聊被过滤:not_mentioned"),
+		p.say("the chatter was left out: not_mentioned", "没有 @ 的闲聊被过滤：not_mentioned"),
 		ignored.Ignored == "not_mentioned",
 	}}
 	return shown{steps: s.recorder.taken(), claims: append(claims, s.delivered(p, m)...)}, nil
@@ -115,10 +115,10 @@ func twice(ctx context.Context, s *stage, p *printer) (shown, error) {
 		return shown{}, err
 	}
 	claims := append(s.delivered(p, m), claim{
-		p.say("the repeat was known, by the first one's event id", "重复的被认出来,事件号还是第一次的"),
+		p.say("the repeat was known, by the first one's event id", "重复的被认出来，事件号还是第一次的"),
 		again.Duplicate && again.EventID == first.EventID,
 	}, claim{
-		p.say("the same text with another id is no repeat", "同样的文字、不同的消息号,不算重复"),
+		p.say("the same text with another id is no repeat", "同样的文字、不同的消息号，不算重复"),
 		!third.Duplicate && third.EventID != first.EventID && s.delivered(p, same)[0].ok,
 	})
 	return shown{steps: s.recorder.taken(), claims: claims}, nil
@@ -161,13 +161,13 @@ func burst(ctx context.Context, s *stage, p *printer) (shown, error) {
 	total := burstLanes * burstEach
 	return shown{
 		lines: []string{
-			fmt.Sprintf(p.say("%d messages in %d conversations, %d ms; they came to the agent as", "%d 条消息,%d 个会话,%d 毫秒;到达智能体的顺序"),
+			fmt.Sprintf(p.say("%d messages in %d conversations, %d ms; they came to the agent as", "%d 条消息，%d 个会话，%d 毫秒；到达智能体的顺序"),
 				total, burstLanes, took.Milliseconds()),
 			p.lanes(order),
 		},
 		claims: []claim{
-			{p.say("all of them came, byte for byte and signed", "全部到达,逐字节一致,签名正确"), exact},
-			{p.say("each conversation in its order, none waiting for another", "每个会话内部有序,会话之间互不等待"), ordered},
+			{p.say("all of them came, byte for byte and signed", "全部到达，逐字节一致，签名正确"), exact},
+			{p.say("each conversation in its order, none waiting for another", "每个会话内部有序，会话之间互不等待"), ordered},
 			{p.say("the answers too", "回复也一样有序"), replies},
 		},
 	}, nil
@@ -223,8 +223,8 @@ func outage(ctx context.Context, s *stage, p *printer) (shown, error) {
 	if err := s.agent.stop(); err != nil {
 		return shown{}, err
 	}
-	s.recorder.note(agent, agent, p.say("gone: its port is closed", "端口关了,连不上"))
-	m := s.write(alice, "你还在吗?")
+	s.recorder.note(agent, agent, p.say("gone: its port is closed", "端口关了，连不上"))
+	m := s.write(alice, "你还在吗？")
 	a, err := s.im.push(ctx, m, false)
 	if err != nil {
 		return shown{}, err
@@ -238,7 +238,7 @@ func outage(ctx context.Context, s *stage, p *printer) (shown, error) {
 		return shown{}, err
 	}
 	claims := []claim{{
-		p.say("202: it was on disk, and no attempt was spent", "202:已落盘,而且不消耗重试次数"),
+		p.say("202: it was on disk, and no attempt was spent", "202：已落盘，而且不消耗重试次数"),
 		a.status == 202 && a.Queued && a.Attempts == 0,
 	}}
 	return shown{steps: s.recorder.taken(), claims: append(claims, s.delivered(p, m)...)}, nil

@@ -41,12 +41,13 @@ func (e *examination) agent(ctx context.Context, name string, a config.Agent) {
 		e.warn(label, "look at its url", "its address is not known")
 		return
 	}
-	if e.Container && loopback(u.Hostname()) {
-		e.warn(label, "write the other container's name, or host.docker.internal for the host itself",
-			"%s inside a container is the container itself", u.Hostname())
-	}
 	if err := dial(ctx, u); err != nil {
-		e.fail(label, "start it, or look at its url; until then its events wait", "%s cannot be reached: %s", u.Host, reason(err))
+		fix := "start it, or look at its url; until then its events wait"
+		if e.Container && loopback(u.Hostname()) {
+			fix = "inside a container " + u.Hostname() + " is the container itself: write the other container's name, " +
+				"or host.docker.internal for the host"
+		}
+		e.fail(label, fix, "%s cannot be reached: %s", u.Host, reason(err))
 		return
 	}
 	if a.Kind != "openclaw" {
