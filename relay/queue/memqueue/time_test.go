@@ -34,7 +34,7 @@ func TestNextIsWhenToLook(t *testing.T) {
 			if err != nil || len(taken.Leases) != 0 || taken.Next != delay {
 				t.Fatalf("Take before it is due: got %d leases, next %v, %v, want next %v", len(taken.Leases), taken.Next, err, delay)
 			}
-			time.Sleep(taken.Next)
+			<-time.After(taken.Next)
 		}
 	})
 }

@@ -6,6 +6,8 @@ type filter struct {
 	layers []layer
 	// ready says that every key of the table was added.
 	ready bool
+	// keys counts what was added.
+	keys int
 }
 
 type layer struct {
@@ -21,6 +23,7 @@ const (
 )
 
 func (f *filter) add(k key) {
+	f.keys++
 	if n := len(f.layers); n == 0 || f.layers[n-1].room == 0 && n < maxLayers {
 		keys := firstLayer << n
 		f.layers = append(f.layers, layer{bits: make([]uint64, keys*keyBits/64), room: keys})

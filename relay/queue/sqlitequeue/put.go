@@ -2,7 +2,6 @@ package sqlitequeue
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/queue/clock"
@@ -79,7 +78,7 @@ func (o *putOp) Exec(tx *sqlitefile.Tx) error {
 			return err
 		}
 		if !repeat {
-			if err := o.insert(tx, r, now); err != nil {
+			if err := o.add(tx, r, now); err != nil {
 				return err
 			}
 			p = queue.Placed{ID: r.job.ID, Fresh: true}
@@ -106,27 +105,13 @@ func (q *Queue) repeat(tx *sqlitefile.Tx, r *putRow, now clock.Time) (queue.Plac
 	return queue.Placed{}, false, nil
 }
 
-func (o *putOp) insert(tx *sqlitefile.Tx, r *putRow, now clock.Time) error {
+func (o *putOp) add(tx *sqlitefile.Tx, r *putRow, now clock.Time) error {
 	lane, err := o.q.names.id(tx, r.job.Lane)
 	if err != nil {
 		return err
 	}
 	b := o.q.books
 	b.next++
-	var sum any
-	if r.keyed {
-		sum = r.key.bytes()
-	}
-	n, err := tx.Exec(insertJob, b.next, r.job.ID, lane, int64(now), sum, r.sum, len(r.job.Body), metaValue(r.job.Meta))
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return fmt.Errorf("job %s: id exists: %w", r.job.ID, queue.ErrState)
-	}
-	if _, err := tx.Exec(insertBody, b.next, r.job.Body); err != nil {
-		return err
-	}
 	if r.keyed {
 		o.q.seen.fresh[r.key] = sighting{id: r.job.ID, at: now, seq: b.next}
 	}
@@ -134,6 +119,11 @@ func (o *putOp) insert(tx *sqlitefile.Tx, r *putRow, now clock.Time) error {
 		ID: r.job.ID, Lane: r.job.Lane, Meta: r.job.Meta, Body: r.job.Body, Sum: r.sum, Seq: b.next,
 		State: queue.Queued, Accepted: now, Since: now, Due: now, Updated: now,
 	}
+	row := newRow{record: r.fresh, lane: lane}
+	if r.keyed {
+		row.key = r.key.bytes()
+	}
+	o.q.pile.add(row)
 	return nil
 }
 
@@ -185,7 +175,7 @@ type laneNames struct {
 }
 
 // maxNames bounds the rows that are kept in memory.
-const maxNames = 1 << 15
+const maxNames = 1 << 16
 
 var _ sqlitefile.Gatherer = (*laneNames)(nil)
 
@@ -203,12 +193,22 @@ func (n *laneNames) Flush(*sqlitefile.Tx) error { return nil }
 // committed says that the transaction was.
 func (n *laneNames) committed() { n.fresh = n.fresh[:0] }
 
+// forgetHalf makes room by chance: better than by age when every lane is as likely to come next.
+func (n *laneNames) forgetHalf() {
+	for l := range n.ids {
+		if len(n.ids) <= maxNames/2 {
+			return
+		}
+		delete(n.ids, l)
+	}
+}
+
 func (n *laneNames) id(tx *sqlitefile.Tx, l queue.Lane) (int64, error) {
 	if id, ok := n.ids[l]; ok {
 		return id, nil
 	}
 	if len(n.ids) >= maxNames {
-		clear(n.ids)
+		n.forgetHalf()
 	}
 	id := int64(0)
 	read := func(r sqlitefile.Row) error {

@@ -66,6 +66,7 @@ type Queue struct {
 	books *books
 	seen  *seen
 	names laneNames
+	pile  pile
 
 	sweeping sync.Mutex
 	broom    broom
@@ -96,10 +97,12 @@ func Open(ctx context.Context, f *sqlitefile.File, o Options) (*Queue, error) {
 		cache: cache{room: o.Budget, records: map[uint64]*record.Record{}},
 		held:  map[uint64]*record.Record{}, pauses: map[queue.Scope]pause{},
 	}
+	q.pile.acks = map[ackKind][]*record.Record{}
 	q.names.ids = map[queue.Lane]int64{}
 	if err := q.rebuild(ctx, o); err != nil {
 		return nil, fmt.Errorf("read queue: %w", err)
 	}
+	f.Gather(&q.pile)
 	f.Gather(q.books)
 	f.Gather(q.seen)
 	f.Gather(&q.names)

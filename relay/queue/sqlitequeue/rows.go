@@ -42,12 +42,8 @@ func readRecord(r sqlitefile.Row) *record.Record {
 	return rec
 }
 
-// writeRecord stores what a transition changed.
+// writeRecord stores what a transition changed, unless it was an ack.
 func writeRecord(tx *sqlitefile.Tx, r *record.Record) error {
-	if r.State == queue.Delivered {
-		_, err := tx.Exec(updateAck, int64(r.Updated), r.Attempts, r.Status, r.Seq)
-		return err
-	}
 	_, err := tx.Exec(updateJob, uint8(r.State), int64(r.Since), int64(r.Due), int64(r.NotBefore),
 		int64(r.FirstFailure), int64(r.Updated), r.Attempts, r.Answered, r.Status, r.LastError, r.Seq)
 	return err

@@ -43,10 +43,14 @@ const (
 	selectBySeq = `SELECT ` + recordColumns + `, b.body` + fromJobs + ` LEFT JOIN bodies b ON b.seq = j.seq WHERE j.seq = ?`
 	selectByID  = `SELECT ` + recordColumns + `, b.body` + fromJobs + ` LEFT JOIN bodies b ON b.seq = j.seq WHERE j.id = ?`
 
-	insertJob = `INSERT OR IGNORE INTO jobs (seq, id, lane, state, accepted, key, sum, size, meta)
-	VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?)`
-	insertBody = `INSERT INTO bodies VALUES (?, ?)`
-	updateAck  = `UPDATE jobs SET state = 3, updated = ?, attempts = ?, status = ?, last_error = NULL WHERE seq = ?`
-	updateJob  = `UPDATE jobs SET state = ?, since = ?, due = ?, not_before = ?, first_failure = ?, updated = ?,
+	insertJobHead  = `INSERT OR IGNORE INTO jobs (seq, id, lane, state, accepted, key, sum, size, meta) VALUES `
+	insertJobRow   = `(?, ?, ?, 1, ?, ?, ?, ?, ?)`
+	insertJob      = insertJobHead + insertJobRow
+	insertBodyHead = `INSERT INTO bodies VALUES `
+	insertBodyRow  = `(?, ?)`
+	insertBody     = insertBodyHead + insertBodyRow
+	updateAckHead  = `UPDATE jobs SET state = 3, updated = ?, attempts = ?, status = ?, last_error = NULL WHERE seq IN `
+	updateAck      = updateAckHead + `(?)`
+	updateJob      = `UPDATE jobs SET state = ?, since = ?, due = ?, not_before = ?, first_failure = ?, updated = ?,
 	attempts = ?, answered = ?, status = ?, last_error = ? WHERE seq = ?`
 )

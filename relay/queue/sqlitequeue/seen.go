@@ -43,9 +43,9 @@ type sighting struct {
 func (s sighting) echo() bool { return s.id == "" }
 
 const (
-	// ripeKeys is how many keys gather in memory before they are moved to their tables: enough that many fall on each
-	// page that the move writes.
-	ripeKeys = 8192
+	// At least minRipe and at most maxRipe keys gather in memory before they are moved to their tables, and in between as
+	// many as ripePart of those in the newest table: so several fall on each page that the move writes.
+	minRipe, maxRipe, ripePart = 8192, 65536, 16
 	// moveKeys bounds the keys that one op moves, so that no commit waits long for it.
 	moveKeys = 128
 	// fillKeys bounds the keys that are read at once to fill a filter.
@@ -173,12 +173,19 @@ func (t *keyTable) store(tx *sqlitefile.Tx, k key, g sighting, replace bool) err
 // committed makes a new job's key known.
 func (s *seen) committed(k key, g sighting) {
 	s.staged[k] = g
-	if len(s.staged) >= ripeKeys {
+	if len(s.staged) >= s.ripeAt() {
 		select {
 		case s.ripe <- struct{}{}:
 		default:
 		}
 	}
+}
+
+func (s *seen) ripeAt() int {
+	if len(s.tables) == 0 {
+		return minRipe
+	}
+	return min(max(minRipe, s.tables[0].filter.keys/ripePart), maxRipe)
 }
 
 // table returns the period's table, and makes it if it is missing. It is called in Exec; adopt follows in Committed.

@@ -180,7 +180,7 @@ func (o *settleOp) Size() int { return 0 }
 // Exec implements sqlitefile.Op.
 func (o *settleOp) Exec(tx *sqlitefile.Tx) error {
 	o.q.books.note(o.entry)
-	return writeRecord(tx, &o.record)
+	return o.q.pile.write(tx, &o.record)
 }
 
 // Committed implements sqlitefile.Op.
