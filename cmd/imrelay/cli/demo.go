@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 
@@ -37,10 +36,10 @@ Nothing is configured, and nothing stays behind.`,
 			Out: a.Stdout, Style: a.style, Chinese: chinese, Once: once,
 			Version: describe(a.Version).Version, Program: program(),
 		})
-		if errors.Is(err, demo.ErrNotHeld) {
-			return failed(err, "the kept log tells what the relay did")
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
-		return err
+		return failed(err, "the log named above is kept, and tells what the relay did")
 	})
 }
 

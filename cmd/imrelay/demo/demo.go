@@ -42,7 +42,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("set the stage: %w", err)
 	}
-	defer func() { err = errors.Join(err, s.close(errors.Is(err, ErrNotHeld))) }()
+	// What went wrong can be read up; who interrupts does not want to.
+	defer func() { err = errors.Join(err, s.close(err != nil && ctx.Err() == nil)) }()
 	p.opening(s)
 	for i, scene := range scenes {
 		began := time.Now()
