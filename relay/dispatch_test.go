@@ -369,9 +369,9 @@ func TestGivingUp(t *testing.T) {
 			10 * time.Second, "max_attempts",
 		},
 		{
-			"max_age of failures", func(s *setup) { s.policy.MaxAge = 30 * time.Second },
+			"max_age of failures", func(s *setup) { s.policy.MaxAge = 24 * time.Second },
 			func() (relay.Outcome, error) { return status(503) },
-			70 * time.Second, "max_age",
+			25 * time.Second, "max_age",
 		},
 		{
 			"max_age of an outage", func(s *setup) { s.policy.MaxAge = 30 * time.Second }, unreachable,

@@ -102,8 +102,14 @@ func (j judge) verdict(job queue.Job, r result) queue.Verdict {
 	default:
 		j.counted(&v, job, r)
 	}
-	if v.Action != queue.Bury && j.policy.over(job, j.now) {
+	if v.Action == queue.Bury {
+		return v
+	}
+	if j.policy.over(job, j.now) {
 		return bury(v, reasonMaxAge)
+	}
+	if j.policy.MaxAge > 0 { // looked at when it is too old, not at the next turn of the curve
+		v.Delay = max(min(v.Delay, job.Since.Add(j.policy.MaxAge).Sub(j.now)), v.Hold)
 	}
 	return v
 }
@@ -151,7 +157,7 @@ func (j judge) stuck(job queue.Job, answered bool) bool {
 
 // bury makes v final, with both what is over and what the agent last said.
 func bury(v queue.Verdict, why string) queue.Verdict {
-	v.Action, v.Delay, v.Hold = queue.Bury, 0, 0
+	v.Action, v.Delay = queue.Bury, 0
 	if v.Reason == "" {
 		v.Reason = why
 	} else {

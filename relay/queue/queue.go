@@ -92,7 +92,7 @@ type Job struct {
 	Since time.Time
 	// Due is when the next attempt may begin.
 	Due time.Time
-	// NotBefore is the earliest time that [Source.Rouse] may make it due; zero: any.
+	// NotBefore is until when the last attempt at it held its lane; zero: it did not.
 	NotBefore time.Time
 	// FirstFailure is when the first counted failure since Since was settled; zero: none.
 	FirstFailure time.Time
@@ -142,7 +142,7 @@ type Verdict struct {
 	Answered bool
 	// Delay is how long from now the next attempt is due (Retry and Park).
 	Delay time.Duration
-	// Hold is how long from now Rouse may not make it due; at most Delay, 0: Rouse may.
+	// Hold is how long from now nothing of the lane is given out, whatever becomes of the job; 0: it is not held.
 	Hold time.Duration
 	// Status is the agent's status; 0: none.
 	Status int
@@ -171,7 +171,7 @@ type Want struct {
 	Max int
 	// Troubled is how many of them may be of troubled lanes.
 	Troubled int
-	// Early takes a lane although it is not due, if nothing but its NotBefore and pauses speak against it; the lane
+	// Early takes a lane although it is not due, if nothing but a hold and pauses speak against it; the lane
 	// taken least recently comes first, so that repeated early takes go round the lanes.
 	Early bool
 }
@@ -210,7 +210,7 @@ type Source interface {
 	Settle(ctx context.Context, l Lease, v Verdict) error
 	// Renew prolongs the leases and returns those that are still held, with their new Expires.
 	Renew(ctx context.Context, ls []Lease) ([]Lease, error)
-	// Rouse makes every waiting head of the agent's lanes due now, or at its NotBefore where that is later.
+	// Rouse makes every waiting head of the agent's lanes due now, or when its lane's hold ends where that is later.
 	Rouse(ctx context.Context, agent string) error
 }
 

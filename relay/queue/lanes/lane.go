@@ -12,8 +12,8 @@ type Waiting struct {
 	Due, NotBefore clock.Time
 }
 
-// place is a queued job: 16 bytes, since a million of them may wait. Only a head that was tried has a NotBefore, and
-// its lane keeps that.
+// place is a queued job: 16 bytes, since a million of them may wait. Only a job that was tried has a NotBefore, and
+// its lane keeps that: it holds for all of the lane.
 type place struct {
 	seq uint64
 	due clock.Time
@@ -34,10 +34,10 @@ type lane struct {
 	agent *agent
 	chat  chat
 
-	queued    []place
-	gone      int        // of queued, how many have left at the front
-	notBefore clock.Time // of the head
-	parked    []Waiting
+	queued []place
+	gone   int        // of queued, how many have left at the front
+	hold   clock.Time // nothing of the lane is given out before
+	parked []Waiting
 
 	lease    lease  // token 0: none
 	lapsed   lease  // as it was when it lapsed; still good until another is given
@@ -60,7 +60,6 @@ func (l *lane) push(p place) { l.queued = append(l.queued, p) }
 
 // pushFront gives a job its place at the head back.
 func (l *lane) pushFront(p place) {
-	l.notBefore = 0
 	if l.gone > 0 {
 		l.gone--
 		l.queued[l.gone] = p
@@ -90,7 +89,6 @@ func (l *lane) drop(seq uint64) {
 		return
 	}
 	l.gone++
-	l.notBefore = 0
 	switch {
 	case l.gone == len(l.queued):
 		l.queued, l.gone = nil, 0
@@ -103,11 +101,11 @@ func (l *lane) drop(seq uint64) {
 func (l *lane) retime(w Waiting) {
 	if i := l.find(w.Seq); i >= 0 {
 		l.queued[i].due = w.Due
-		if i == l.gone {
-			l.notBefore = w.NotBefore
-		}
 	}
 }
+
+// keep holds the lane until then, unless it is held for longer.
+func (l *lane) keep(until clock.Time) { l.hold = max(l.hold, until) }
 
 func (l *lane) dropParked(seq uint64) (Waiting, bool) {
 	i := slices.IndexFunc(l.parked, func(w Waiting) bool { return w.Seq == seq })
@@ -124,11 +122,7 @@ func (l *lane) ripe(now clock.Time, early bool) (Waiting, bool) {
 	var best Waiting
 	found := false
 	for _, w := range l.parked {
-		when := w.Due
-		if early {
-			when = w.NotBefore
-		}
-		if when <= now && (!found || w.Seq < best.Seq) {
+		if (early || w.Due <= now) && (!found || w.Seq < best.Seq) {
 			best, found = w, true
 		}
 	}
@@ -137,9 +131,12 @@ func (l *lane) ripe(now clock.Time, early bool) (Waiting, bool) {
 
 // next chooses the job to serve: the head and the parked ones in turn where both are due.
 func (l *lane) next(now clock.Time, early bool) (seq uint64, parked, ok bool) {
+	if now < l.hold {
+		return 0, false, false
+	}
 	w, ripe := l.ripe(now, early)
 	q := l.waiting()
-	due := len(q) > 0 && (q[0].due <= now || early && l.notBefore <= now)
+	due := len(q) > 0 && (early || q[0].due <= now)
 	switch {
 	case ripe && (!due || !l.aside):
 		return w.Seq, true, true
@@ -161,5 +158,5 @@ func (l *lane) redue() {
 			first = w.Due
 		}
 	}
-	l.due = first
+	l.due = max(first, l.hold)
 }

@@ -90,8 +90,8 @@ func (s *Set) Add(at queue.Lane, w Waiting, troubled bool) {
 	l.push(place{seq: w.Seq, due: w.Due})
 	l.agent.queued++
 	l.troubled = l.troubled || troubled
+	l.keep(w.NotBefore)
 	if head {
-		l.notBefore = w.NotBefore
 		s.put(l)
 	}
 }
@@ -102,6 +102,7 @@ func (s *Set) AddParked(at queue.Lane, w Waiting, troubled bool) {
 	l.troubled = l.troubled || troubled && l.empty()
 	l.parked = append(l.parked, w)
 	l.agent.parked++
+	l.keep(w.NotBefore)
 	s.put(l)
 }
 
@@ -173,7 +174,7 @@ func (s *Set) Wait(at queue.Lane, seq uint64, now clock.Time) time.Duration {
 		return Indefinite
 	}
 	if q := l.waiting(); len(q) > 0 && q[0].seq != seq && l.lease.token == 0 {
-		until = max(until, q[0].due)
+		until = max(until, q[0].due, l.hold)
 	}
 	return max(0, until.Sub(now))
 }

@@ -52,9 +52,11 @@ func (s *Set) free(l *lane, troubled bool) {
 	s.put(l)
 }
 
-// Done says that the transition is durable: the job's state is now to, and it waits as w says if it still does.
+// Done says that the transition is durable: the job's state is now to, and it waits as w says if it still does. The
+// lane is held until w.NotBefore whatever became of the job.
 func (s *Set) Done(p *Pending, to queue.State, w Waiting) {
 	l := p.lane
+	l.keep(w.NotBefore)
 	if p.ahead {
 		l.ahead = 0
 		if l.empty() {

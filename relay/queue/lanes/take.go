@@ -183,7 +183,7 @@ func (s *Set) Rouse(name string, now clock.Time) {
 		if len(q) == 0 || q[0].due <= now || l.lease.token != 0 && l.lease.seq == q[0].seq {
 			continue
 		}
-		q[0].due = min(q[0].due, max(now, l.notBefore))
+		q[0].due = now
 		s.put(l)
 	}
 }

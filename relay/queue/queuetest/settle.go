@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/imrelay/imrelay/relay/queue"
@@ -19,6 +20,7 @@ var dueChecks = []check{
 	{"due/the longest due comes first", longestDue},
 	{"due/early takes go round the lanes", earlyRound},
 	{"due/early takes honour not-before and pauses", earlyHonours},
+	{"due/a hold holds the whole lane", holdsLane},
 	{"due/rouse makes heads due, but not before", rouses},
 }
 
@@ -161,6 +163,39 @@ func earlyHonours(f *fixture) {
 	}
 	pause(f, queue.Scope{Agent: agent}, 0)
 	f.equal("early with a paused agent", len(f.want(early).Leases), 0)
+}
+
+// holdsLane: what held the lane was one job, but nothing of the lane is given out, whatever became of the job, and also
+// after a reopening while the job waits.
+func holdsLane(f *fixture) {
+	for _, v := range []queue.Verdict{retry(time.Second), park(time.Second), bury} {
+		c := fmt.Sprint("hold by ", v.Action)
+		got := f.put(c, c, c)
+		f.settle(f.take(), park(0))
+		v.Hold = 30 * time.Second
+		f.settle(f.take(), v)
+		if v.Action != queue.Bury {
+			f.reopen()
+		}
+		f.h.Advance(29 * time.Second)
+		if err := f.q().Rouse(f.Context(), agent); err != nil {
+			f.Fatalf("Rouse: %v", err)
+		}
+		f.idle("while the lane is held")
+		f.equal("early while the lane is held", len(f.want(queue.Want{Agent: agent, Max: 5, Troubled: 5, Early: true}).Leases), 0)
+		f.h.Advance(time.Second)
+		f.equal("given when the hold ends", len(f.want(all).Leases), 1)
+		if _, err := f.q().Drop(f.Context(), got); err != nil {
+			f.Fatalf("Drop: %v", err)
+		}
+		f.reopen()
+		f.h.Advance(time.Hour)
+		for ls := f.want(all).Leases; len(ls) > 0; ls = f.want(all).Leases {
+			for _, l := range ls {
+				f.settle(l, ack)
+			}
+		}
+	}
 }
 
 func rouses(f *fixture) {

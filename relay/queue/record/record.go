@@ -67,6 +67,9 @@ func (r *Record) Settle(v queue.Verdict, now clock.Time) {
 	if v.Counted && r.FirstFailure == 0 {
 		r.FirstFailure = now
 	}
+	if v.Hold > 0 {
+		r.NotBefore = now.Add(v.Hold)
+	}
 	if v.Action == queue.Bury {
 		r.State = queue.Dead
 		return
@@ -74,11 +77,7 @@ func (r *Record) Settle(v queue.Verdict, now clock.Time) {
 	if v.Action == queue.Park {
 		r.State = queue.Parked
 	}
-	delay := max(0, v.Delay)
-	r.Due = now.Add(delay)
-	if hold := min(v.Hold, delay); hold > 0 {
-		r.NotBefore = now.Add(hold)
-	}
+	r.Due = now.Add(max(0, v.Delay, v.Hold))
 }
 
 // Revive makes a dead job a parked one with a new age, due after the delay.
