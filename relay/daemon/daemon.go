@@ -66,6 +66,7 @@ type Daemon struct {
 	overview *overview
 	admin    httpapi.Admin
 	url      string
+	started  time.Time
 
 	cfg       config.Config // of the start; a reload hands a new one out and does not keep it
 	reloading sync.Mutex
@@ -214,12 +215,17 @@ func reachable(a net.Addr) string {
 
 // announce leaves the run file for the commands of this machine.
 func (d *Daemon) announce() error {
-	f := RunFile{PID: os.Getpid(), Started: time.Now(), URL: d.url, AdminToken: d.admin.Token.Reveal()}
-	if err := f.write(d.cfg.Data); err != nil {
+	d.started = time.Now()
+	if err := d.runFile(d.admin).write(d.cfg.Data); err != nil {
 		return err
 	}
 	d.undo.add("run file", func() error { return removeRunFile(d.cfg.Data) })
 	return nil
+}
+
+// runFile is what the run file says.
+func (d *Daemon) runFile(admin httpapi.Admin) RunFile {
+	return RunFile{PID: os.Getpid(), Started: d.started, URL: d.url, AdminToken: admin.Token.Reveal()}
 }
 
 // URL is where the API is, with the port that was really taken.

@@ -220,6 +220,12 @@ func TestRunFile(t *testing.T) {
 	if a := r.do(http.MethodGet, "/api/admin/agents", "", "Authorization: Bearer "+f.AdminToken); a.status != 200 {
 		t.Errorf("its token: got %d %s", a.status, a.body)
 	}
+	if err := r.d.Reload(parse(t, fmt.Sprintf(baseConfig, r.agent.URL, r.im.URL, r.data))); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := daemon.ReadRunFile(r.data); err != nil || f.AdminToken != adminToken {
+		t.Errorf("after a reload with another token: got %+v, %v", f, err)
+	}
 	r.stop()
 	if _, err := daemon.ReadRunFile(r.data); !errors.Is(err, daemon.ErrNotRunning) {
 		t.Errorf("after the stop: got %v", err)

@@ -3,8 +3,6 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/relay"
@@ -45,14 +43,14 @@ func newPlan(cfg config.Config, doer egress.Doer, insecure bool) (*plan, error) 
 	if !cfg.Redis.IsZero() {
 		p.mistake("redis", errors.New("this build has the embedded store only; leave redis empty"))
 	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.IMs)) {
+	for _, name := range names(cfg.IMs) {
 		p.account(name, cfg.IMs[name])
 	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Agents)) {
+	for _, name := range names(cfg.Agents) {
 		p.agent(name, cfg.Agents[name])
 	}
 	p.routes()
-	for _, name := range slices.Sorted(maps.Keys(cfg.Clients)) {
+	for _, name := range names(cfg.Clients) {
 		c := cfg.Clients[name]
 		p.api.Clients = append(p.api.Clients, httpapi.APIClient{
 			Client: outbound.Client{Name: name, Accounts: c.IMs, Recipients: c.Recipients},
@@ -193,11 +191,11 @@ func (p *plan) exposure() {
 
 // kindsOf lists what the admin API shows of a configuration.
 func (p *plan) kindsOf() (accounts []httpapi.AccountState, agents []httpapi.AgentState) {
-	for _, name := range slices.Sorted(maps.Keys(p.cfg.IMs)) {
+	for _, name := range names(p.cfg.IMs) {
 		im := p.cfg.IMs[name]
 		accounts = append(accounts, httpapi.AccountState{Name: name, Format: im.Format, Connector: im.Send.Kind})
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.cfg.Agents)) {
+	for _, name := range names(p.cfg.Agents) {
 		agents = append(agents, httpapi.AgentState{Name: name, Kind: p.cfg.Agents[name].Kind})
 	}
 	return accounts, agents

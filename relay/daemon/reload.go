@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/imrelay/imrelay/relay/config"
+	"github.com/imrelay/imrelay/relay/httpapi"
 )
 
 // Reload takes over tokens, secrets, routes, filters, limits, agents' and accounts' settings and the log level, without
@@ -23,9 +24,13 @@ func (d *Daemon) Reload(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	p.api.Admin = d.admin
+	admin := d.admin
 	if !cfg.Admin.Token.IsZero() {
-		p.api.Admin.Token, p.api.Admin.LoopbackOnly = cfg.Admin.Token, false
+		admin = httpapi.Admin{Token: cfg.Admin.Token}
+	}
+	p.api.Admin = admin
+	if err := d.runFile(admin).write(d.cfg.Data); err != nil {
+		return err
 	}
 	if err := d.api.Reload(p.api); err != nil {
 		return fmt.Errorf("reload the API: %w", err)
@@ -40,7 +45,7 @@ func (d *Daemon) Reload(cfg config.Config) error {
 			d.o.Level.SetLevel(level.Level())
 		}
 	}
-	d.log.Info("configuration taken over", zap.String("event", "relay.reloaded"), zap.Any("config", cfg))
+	d.log.Info("configuration taken over", zap.String("event", "relay.reloaded"))
 	return nil
 }
 
@@ -56,7 +61,7 @@ func (d *Daemon) restartNeeded(cfg config.Config) error {
 		"retention":      cfg.Retention == d.cfg.Retention,
 		"outbound.hold":  cfg.Outbound.Hold == d.cfg.Outbound.Hold,
 		"log.file":       cfg.Log.File == d.cfg.Log.File && cfg.Log.Format == d.cfg.Log.Format,
-		"agents":         slices.Equal(slices.Sorted(maps.Keys(cfg.Agents)), slices.Sorted(maps.Keys(d.cfg.Agents))),
+		"agents":         slices.Equal(names(cfg.Agents), names(d.cfg.Agents)),
 	} {
 		if !same {
 			errs = append(errs, cfg.Mistake(key, "was changed, and takes a restart"))
@@ -64,3 +69,6 @@ func (d *Daemon) restartNeeded(cfg config.Config) error {
 	}
 	return config.Merge(errs...)
 }
+
+// names are a map's keys in order.
+func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

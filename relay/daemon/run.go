@@ -15,7 +15,9 @@ import (
 // way are given, attempts and sends under way finish within the drain time, and what is left stays queued.
 func (d *Daemon) Run(ctx context.Context) error {
 	d.log.Info("relay started", zap.String("event", "relay.started"), zap.String("url", d.url),
-		zap.String("version", d.o.Version), zap.String("data", d.cfg.Data), zap.Any("config", d.cfg))
+		zap.String("version", d.o.Version), zap.String("data", d.cfg.Data),
+		zap.Strings("ims", names(d.cfg.IMs)), zap.Strings("agents", names(d.cfg.Agents)),
+		zap.Strings("clients", names(d.cfg.Clients)))
 	began := time.Now()
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopDelivering()
