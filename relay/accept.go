@@ -62,6 +62,7 @@ type arrival struct {
 	envelope Envelope
 	ignored  Ignored
 	job      queue.Job
+	braked   bool // its conversation was paused for it
 	placed   queue.Placed
 	watch    *watch
 }
@@ -86,10 +87,7 @@ func (a *Acceptor) Accept(ctx context.Context, p Post) (Acceptance, error) {
 	for i, e := range envelopes {
 		arrivals[i] = a.arrive(router, account, p, e)
 	}
-	first := a.watchFirst(arrivals, p)
-	if first != nil {
-		defer a.disp.watches.remove(first)
-	}
+	defer a.watch(arrivals, p)()
 	if err := a.put(ctx, arrivals); err != nil {
 		return Acceptance{}, err
 	}
@@ -133,19 +131,24 @@ func (a *Acceptor) arrive(router *Router, account *Account, p Post, e Envelope) 
 	return x
 }
 
-// watchFirst starts to watch every message of the post that may turn out to be the first fresh one: only the first
-// that is not left out, as a caller with several is not made to wait for more than one.
-func (a *Acceptor) watchFirst(arrivals []arrival, p Post) *watch {
+// watch starts to watch the post's messages, before they are queued so that no news is missed, and returns what ends
+// it. Nobody watches for a caller who does not wait.
+func (a *Acceptor) watch(arrivals []arrival, p Post) (end func()) {
 	if p.Wait <= 0 {
-		return nil
+		return func() {}
 	}
 	for i := range arrivals {
-		if arrivals[i].ignored == "" {
-			arrivals[i].watch = a.disp.watches.add(arrivals[i].job.ID, arrivals[i].job.Lane)
-			return arrivals[i].watch
+		if x := &arrivals[i]; x.ignored == "" {
+			x.watch = a.disp.watches.add(x.job.ID, x.job.Lane)
 		}
 	}
-	return nil
+	return func() {
+		for i := range arrivals {
+			if x := arrivals[i].watch; x != nil {
+				a.disp.watches.remove(x)
+			}
+		}
+	}
 }
 
 // put queues what was not left out, in one commit.
@@ -153,7 +156,7 @@ func (a *Acceptor) put(ctx context.Context, arrivals []arrival) error {
 	jobs := make([]queue.Job, 0, len(arrivals))
 	for i := range arrivals {
 		if x := &arrivals[i]; x.ignored == "" {
-			a.brake.Event(ctx, x.job.Lane.Account, x.job.Lane.Conversation)
+			x.braked = a.brake.Hold(ctx, x.job.Lane.Account, x.job.Lane.Conversation)
 			jobs = append(jobs, x.job)
 		}
 	}
@@ -173,6 +176,7 @@ func (a *Acceptor) put(ctx context.Context, arrivals []arrival) error {
 			if x.placed.Echo {
 				x.ignored = IgnoredSelf
 			}
+			a.brake.Event(ctx, x.job.Lane.Account, x.job.Lane.Conversation, Turn{Fresh: x.placed.Fresh, Held: x.braked})
 		}
 	}
 	return nil
@@ -227,32 +231,42 @@ func (a *Acceptor) answer(ctx context.Context, p Post, arrivals []arrival, began
 	return out
 }
 
-// wait ends when the event is delivered or dead, when it is known not to be tried within left, or after left.
+// wait ends when the event is delivered or dead, when it is known not to be tried within left, when the relay has
+// stopped, or after left.
 func (a *Acceptor) wait(ctx context.Context, out *Acceptance, x *arrival, left time.Duration) {
-	if x.placed.Wait > left || a.disp.held(x.job.Lane.Agent) {
-		out.LastError = a.disp.trouble(x.job.Lane.Agent)
-		return
-	}
 	until := time.Now().Add(left)
 	timer := time.NewTimer(left)
 	defer timer.Stop()
-	for {
+	for held := x.placed.Wait > left || a.disp.held(x.job.Lane.Agent); ; held = false {
 		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-			return
 		case p := <-x.watch.news:
 			if out.learn(p); out.Answered {
 				return
 			}
-			if p.open || p.wait > time.Until(until) {
-				if out.LastError == "" {
-					out.LastError = a.disp.trouble(x.job.Lane.Agent)
-				}
-				return
-			}
+			held = held || p.open || p.wait > time.Until(until)
+		default:
 		}
+		if held {
+			out.explain(a.disp.trouble(x.job.Lane.Agent))
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.disp.watches.over:
+			return
+		case <-timer.C:
+			return
+		case p := <-x.watch.news:
+			x.watch.tell(p)
+		}
+	}
+}
+
+// explain says why the event waits, if nothing has yet.
+func (out *Acceptance) explain(trouble string) {
+	if out.LastError == "" {
+		out.LastError = trouble
 	}
 }
 

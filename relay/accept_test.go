@@ -126,6 +126,47 @@ func TestNoWaitBehindAHead(t *testing.T) {
 	})
 }
 
+// When the relay stops nobody is left waiting: what could not be delivered is queued.
+func TestWaitEndsWithTheRelay(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		agent := &scriptAgent{answer: func(context.Context, relay.Event, int) (relay.Outcome, error) { return status(500) }}
+		r := newRig(t, agent, nil)
+		answered := make(chan relay.Acceptance)
+		go func() { answered <- r.post("c", "1", time.Hour) }()
+		time.Sleep(5 * time.Second)
+		r.stop()
+		if a := <-answered; a.Answered || a.Attempts == 0 {
+			t.Errorf("got %+v, want it queued after its attempts", a)
+		}
+		if got := time.Since(agent.seen()[0].at); got > time.Minute {
+			t.Errorf("the caller waited %v", got)
+		}
+	})
+}
+
+// Of a body that begins with a repeat the outcome of the fresh message is waited for.
+func TestWaitForTheFirstFresh(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		es := envelopes{{MessageID: "1", Identity: "1", Conversation: "c", Kind: "text"}}
+		agent := &scriptAgent{answer: func(ctx context.Context, _ relay.Event, _ int) (relay.Outcome, error) {
+			return work(ctx, 100*time.Millisecond)
+		}}
+		growing := &es
+		r := newRig(t, agent, func(s *setup) {
+			s.account = relay.Account{Name: "im", Format: relay.FormatFunc(func(b []byte, self string) ([]relay.Envelope, error) {
+				return growing.Read(b, self)
+			})}
+		})
+		r.post("x", "y", time.Second)
+		es = append(es, relay.Envelope{MessageID: "2", Identity: "2", Conversation: "c", Kind: "text"})
+		if a := r.post("x", "y", time.Second); !a.Answered || a.Status != 200 || len(a.EventIDs) != 2 {
+			t.Errorf("got %+v, want the second message's answer", a)
+		}
+	})
+}
+
 // A repeat is known by account, conversation and id; one without an id never is.
 func TestRepeats(t *testing.T) {
 	t.Parallel()
@@ -335,6 +376,56 @@ func TestBrake(t *testing.T) {
 		time.Sleep(10*time.Minute + time.Second)
 		if n := len(agent.of("21")); n != 2 {
 			t.Errorf("after the pause: event 21 was delivered in %d conversations, want 2", n)
+		}
+	})
+}
+
+// Echoes and repeats are no events: an agent that says much by itself is no loop.
+func TestBrakeCountsEventsOnly(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		agent := &scriptAgent{answer: func(context.Context, relay.Event, int) (relay.Outcome, error) { return status(200) }}
+		r := newRig(t, agent, func(s *setup) {
+			s.brake = relay.BrakeOptions{Turns: 20, Window: time.Minute, Pause: 10 * time.Minute}
+		})
+		r.post("c", "first", time.Second)
+		for i := range 30 {
+			id := fmt.Sprint("sent", i)
+			r.brake.Sent("im", "c")
+			if err := r.queue.Remember(t.Context(), relay.Key("im", "c", id)); err != nil {
+				t.Fatal(err)
+			}
+			if a := r.post("c", id, time.Second); a.Ignored != relay.IgnoredSelf {
+				t.Fatalf("echo %d: got %+v", i, a)
+			}
+			if a := r.post("c", "first", time.Second); !a.Duplicate {
+				t.Fatalf("repeat %d: got %+v", i, a)
+			}
+		}
+		if a := r.post("c", "second", time.Second); !a.Answered {
+			t.Errorf("the next event: got %+v, want it delivered", a)
+		}
+	})
+}
+
+// An echo that comes when the turns are used up does not pause the conversation.
+func TestBrakeTakesBackAPause(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		agent := &scriptAgent{answer: func(context.Context, relay.Event, int) (relay.Outcome, error) { return status(200) }}
+		r := newRig(t, agent, func(s *setup) {
+			s.brake = relay.BrakeOptions{Turns: 3, Window: time.Minute, Pause: 10 * time.Minute}
+		})
+		for i := range 3 {
+			r.post("c", fmt.Sprint(i), time.Second)
+			r.brake.Sent("im", "c")
+		}
+		r.post("c", "2", time.Second)
+		if pauses, err := r.queue.Pauses(t.Context()); err != nil || len(pauses) != 0 {
+			t.Errorf("after a repeat: got %+v, %v, want no pause", pauses, err)
+		}
+		if a := r.post("c", "3", time.Second); a.Answered {
+			t.Errorf("turn 4: got %+v, want it held", a)
 		}
 	})
 }

@@ -5,13 +5,17 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sethvargo/go-retry"
 	"go.uber.org/zap"
 
 	"github.com/imrelay/imrelay/relay/queue"
 )
 
-// settleTimeout bounds one try at settling.
-const settleTimeout = 10 * time.Second
+// settleTimeout bounds one try at settling, settleCap the wait before the next.
+const (
+	settleTimeout = 10 * time.Second
+	settleCap     = 10 * time.Second
+)
 
 // attempt makes one attempt, settles it and gives the slot back.
 func (f *feed) attempt(ctx context.Context, t *try) {
@@ -37,11 +41,9 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 		f.finish(ctx, t, done{verdict: v, silent: true})
 		return
 	}
-	j := judge{policy: target.Policy, now: t.storeNow(), took: f.noted(t, r)}
+	j := judge{policy: target.Policy, now: t.storeNow(), took: f.noted(r)}
 	d := done{verdict: j.verdict(job, r), outcome: r.outcome, took: time.Since(began)}
-	if r.classify() == classUnreachable && f.circuit.open() {
-		d.open = true
-	}
+	d.open = d.verdict.Action == queue.Retry && f.circuit.open()
 	f.finish(ctx, t, d)
 }
 
@@ -69,15 +71,18 @@ func (f *feed) deliver(ctx context.Context, target *Target, t *try) result {
 	return result{outcome: out, err: err}
 }
 
-// noted keeps what the result says of the agent, and returns when it had last taken an event before.
-func (f *feed) noted(t *try, r result) time.Time {
-	now := t.storeNow()
+// noted keeps what the result says of the agent, and returns how long ago it had last taken an event before; negative:
+// not since the start. That is told by the monotonic clock, which nobody sets.
+func (f *feed) noted(r result) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before := f.took
+	before := time.Duration(-1)
+	if !f.ok.IsZero() {
+		before = time.Since(f.ok)
+	}
 	switch r.classify() {
 	case classTaken:
-		f.took, f.ok, f.lastErr = now, time.Now(), ""
+		f.ok, f.lastErr = time.Now(), ""
 	case classStopped:
 	default:
 		f.failed, f.lastErr = time.Now(), r.reason()
@@ -119,19 +124,24 @@ func (f *feed) finish(ctx context.Context, t *try, d done) {
 // settle makes the verdict durable. While the store fails it is tried again, for an attempt that is not settled is made
 // again; when the relay is stopping it is not.
 func (f *feed) settle(ctx context.Context, t *try, v queue.Verdict) {
+	f.mu.Lock()
+	t.settling = true
+	f.mu.Unlock()
+	waits := retry.WithCappedDuration(settleCap, retry.NewExponential(storeRetry))
 	for {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		err := f.d.source.Settle(limited, t.lease, v)
 		cancel()
 		switch {
 		case err == nil:
+			f.storeDown.Store(false)
 			return
 		case errors.Is(err, queue.ErrLeaseLost):
 			f.lost(t.lease.Job)
 			return
 		}
 		f.storeFailed(ctx, err)
-		if !pause(ctx, storeRetry) {
+		if wait, _ := waits.Next(); !pause(ctx, wait) {
 			return
 		}
 	}

@@ -56,24 +56,50 @@ func (b *Brake) Configure(opts BrakeOptions) {
 	b.opts = opts
 }
 
-// Event notes that an event is about to be accepted. If the conversation has had all its turns it is paused first, so
-// that the event waits.
-func (b *Brake) Event(ctx context.Context, account, conversation string) {
-	opts, trip := b.event(talk{account, conversation})
-	if !trip {
-		return
+// Turn is what became of an event that Hold was asked about.
+type Turn struct {
+	// Fresh says that it was accepted: it was no repeat and no echo.
+	Fresh bool
+	// Held is what Hold returned.
+	Held bool
+}
+
+// Hold is asked before an event is queued. If the conversation has had all its turns it is paused, so that the event
+// waits, and Hold returns true.
+func (b *Brake) Hold(ctx context.Context, account, conversation string) bool {
+	opts, full := b.full(talk{account, conversation})
+	if !full {
+		return false
 	}
 	scope := queue.Scope{Account: account, Conversation: conversation}
 	reason := fmt.Sprintf("loop: more than %d turns within %s", opts.Turns, opts.Window)
-	fields := []zap.Field{
-		zap.String("event", "loop.paused"), zap.String("im", account), zap.String("conversationId", conversation),
+	if err := b.pauser.Pause(ctx, scope, opts.Pause, reason); err != nil {
+		b.log.Error("conversation looks like a loop and could not be paused",
+			append(pauseFields(scope, opts), zap.Error(err))...)
+		return false
+	}
+	return true
+}
+
+// Event is told what became of the event: a fresh one begins a turn, and makes a pause stand; for any other the pause is
+// taken back.
+func (b *Brake) Event(ctx context.Context, account, conversation string, t Turn) {
+	scope := queue.Scope{Account: account, Conversation: conversation}
+	switch opts := b.begin(talk{account, conversation}, t); {
+	case t.Held && t.Fresh:
+		b.log.Warn("conversation looks like a loop and is paused", pauseFields(scope, opts)...)
+	case t.Held:
+		if err := b.pauser.Resume(ctx, scope); err != nil {
+			b.log.Error("conversation could not be resumed", append(pauseFields(scope, opts), zap.Error(err))...)
+		}
+	}
+}
+
+func pauseFields(s queue.Scope, opts BrakeOptions) []zap.Field {
+	return []zap.Field{
+		zap.String("event", "loop.paused"), zap.String("im", s.Account), zap.String("conversationId", s.Conversation),
 		zap.Duration("pause", opts.Pause),
 	}
-	if err := b.pauser.Pause(ctx, scope, opts.Pause, reason); err != nil {
-		b.log.Error("conversation looks like a loop and could not be paused", append(fields, zap.Error(err))...)
-		return
-	}
-	b.log.Warn("conversation looks like a loop and is paused", fields...)
 }
 
 // Sent notes that a send reached the conversation.
@@ -89,12 +115,24 @@ func (b *Brake) Sent(account, conversation string) {
 	t.at = append(t.recent(now.Add(-b.opts.Window)), now)
 }
 
-// event counts, and says whether the brake trips; then the conversation starts anew.
-func (b *Brake) event(k talk) (BrakeOptions, bool) {
+// full says that the conversation has had all its turns within the window.
+func (b *Brake) full(k talk) (BrakeOptions, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.opts.Turns <= 0 {
+	t := b.talks[k]
+	if b.opts.Turns <= 0 || t == nil || len(t.at) < b.opts.Turns {
 		return b.opts, false
+	}
+	t.at = t.recent(b.now().Add(-b.opts.Window))
+	return b.opts, len(t.at) >= b.opts.Turns
+}
+
+// begin notes a fresh event; one that the conversation is paused for starts it anew.
+func (b *Brake) begin(k talk, turn Turn) BrakeOptions {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.opts.Turns <= 0 || !turn.Fresh {
+		return b.opts
 	}
 	now := b.now()
 	b.sweep(now)
@@ -104,14 +142,10 @@ func (b *Brake) event(k talk) (BrakeOptions, bool) {
 		b.talks[k] = t
 	}
 	t.asked, t.last = true, now
-	if len(t.at) < b.opts.Turns {
-		return b.opts, false
+	if turn.Held {
+		t.at = nil
 	}
-	if t.at = t.recent(now.Add(-b.opts.Window)); len(t.at) < b.opts.Turns {
-		return b.opts, false
-	}
-	t.at = nil
-	return b.opts, true
+	return b.opts
 }
 
 // recent returns the turns after since, in place.

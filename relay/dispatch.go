@@ -56,7 +56,10 @@ type Dispatcher struct {
 
 // NewDispatcher returns a dispatcher that does nothing until Run.
 func NewDispatcher(o DispatcherOptions) *Dispatcher {
-	d := &Dispatcher{source: o.Source, drain: o.Drain, meter: o.Meter, log: o.Log, feeds: map[string]*feed{}}
+	d := &Dispatcher{
+		source: o.Source, drain: o.Drain, meter: o.Meter, log: o.Log, feeds: map[string]*feed{},
+		watches: watches{over: make(chan struct{}), byID: map[string]*watch{}},
+	}
 	for name, t := range o.Targets {
 		d.feeds[name] = newFeed(d, name, t)
 	}
@@ -75,8 +78,10 @@ func (d *Dispatcher) Reload(targets map[string]Target) {
 }
 
 // Run delivers until ctx ends, then lets the attempts under way finish for at most the drain time, cuts off those that
-// have not, and returns when all are settled. An attempt that was cut off is not counted.
+// have not, and returns when all are settled. An attempt that was cut off is not counted. Whoever still waits for an
+// outcome then waits no longer. Run is called once.
 func (d *Dispatcher) Run(ctx context.Context) {
+	defer close(d.watches.over)
 	attempts, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(errStopped)
 	var feeding, trying sync.WaitGroup

@@ -27,23 +27,26 @@ type feed struct {
 	freed   chan struct{} // a slot is free, or something else changed; room for one
 	back    atomic.Bool   // the agent is back, and its lanes are not yet told
 
+	storeDown atomic.Bool // the last call of the store failed
+
 	mu       sync.Mutex
 	tries    map[uint64]*try // by lease token
 	troubled int             // of them, those of troubled lanes
 	probes   int             // of them, those that test an open circuit
-	took     time.Time       // by the store's clock
 	ok       time.Time       // the last attempt that was taken, by our clock
-	failed   time.Time       // the last one that was not
+	failed   time.Time       // when one last was not
 	lastErr  string
 }
 
-// try is one attempt under way. It does not change.
+// try is one attempt under way. Nothing but settling changes.
 type try struct {
 	lease  queue.Lease
 	note   Note
 	since  time.Time // when the lease came, by our clock
 	probe  bool
 	cancel context.CancelCauseFunc
+
+	settling bool // guarded by the feed's lock: over, but for the store
 }
 
 func newFeed(d *Dispatcher, name string, t Target) *feed {
@@ -70,8 +73,8 @@ func (f *feed) run(ctx, attempts context.Context, trying *sync.WaitGroup) {
 			return
 		}
 		timer.Stop()
-		if f.back.CompareAndSwap(true, false) {
-			f.rouse(ctx)
+		if f.back.CompareAndSwap(true, false) && !f.rouse(ctx) {
+			f.back.Store(true)
 		}
 		if next := f.fill(ctx, attempts, trying); next > 0 {
 			timer.Reset(next)
@@ -92,6 +95,7 @@ func (f *feed) fill(ctx, attempts context.Context, trying *sync.WaitGroup) time.
 			f.storeFailed(ctx, err)
 			return storeRetry
 		}
+		f.storeDown.Store(false)
 		for _, l := range taken.Leases {
 			actx, t := f.begin(attempts, l, want.Early)
 			trying.Go(func() { f.attempt(actx, t) })
@@ -210,7 +214,7 @@ func (f *feed) endLost(asked, held []queue.Lease) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range asked {
-		if t := f.tries[l.Token]; t != nil && !kept[l.Token] {
+		if t := f.tries[l.Token]; t != nil && !t.settling && !kept[l.Token] {
 			t.cancel(errLost)
 		}
 	}
@@ -221,7 +225,7 @@ func (f *feed) circuitChanged(open bool) {
 	if open {
 		f.d.log.Warn("agent is down: attempts stop but for one a second", zap.String("event", "agent.down"),
 			zap.String("agent", f.name))
-		f.d.watches.opened(f.name)
+		f.d.watches.opened(f.name, f.underWay())
 		return
 	}
 	f.d.log.Info("agent is back", zap.String("event", "agent.up"), zap.String("agent", f.name))
@@ -229,19 +233,32 @@ func (f *feed) circuitChanged(open bool) {
 	f.nudge()
 }
 
-// rouse makes all waiting lanes due after an outage.
-func (f *feed) rouse(ctx context.Context) {
-	if err := f.d.source.Rouse(ctx, f.name); err != nil {
-		f.storeFailed(ctx, err)
+// underWay are the ids of the events whose attempt is.
+func (f *feed) underWay() map[string]bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ids := make(map[string]bool, len(f.tries))
+	for _, t := range f.tries {
+		ids[t.lease.Job.ID] = true
 	}
+	return ids
 }
 
-// storeFailed says once an outage that the store gives nothing.
+// rouse makes all waiting lanes due after an outage, and says whether that worked.
+func (f *feed) rouse(ctx context.Context) bool {
+	err := f.d.source.Rouse(ctx, f.name)
+	if err != nil {
+		f.storeFailed(ctx, err)
+	}
+	return err == nil
+}
+
+// storeFailed says once an outage that the store does not do its work.
 func (f *feed) storeFailed(ctx context.Context, err error) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || f.storeDown.Swap(true) {
 		return
 	}
-	f.d.log.Error("the store gives no events", zap.String("event", "store.failed"), zap.String("agent", f.name),
+	f.d.log.Error("the store does not do its work; it is tried again", zap.String("event", "store.failed"), zap.String("agent", f.name),
 		zap.Error(err))
 }
 

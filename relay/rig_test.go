@@ -16,6 +16,7 @@ import (
 
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/queue"
+	"github.com/imrelay/imrelay/relay/queue/clock"
 	"github.com/imrelay/imrelay/relay/queue/memqueue"
 )
 
@@ -158,6 +159,8 @@ type setup struct {
 	brake       relay.BrakeOptions
 	account     relay.Account
 	idle        bool // the dispatcher is not run
+	clock       clock.Source
+	source      func(queue.Source) queue.Source // what the dispatcher sees of the queue
 }
 
 // policy is the default one of the tests.
@@ -171,17 +174,18 @@ func newRig(t *testing.T, agent *scriptAgent, change func(*setup)) *rig {
 	s := setup{
 		policy: policy(), concurrency: 64, drain: 10 * time.Second,
 		account: relay.Account{Name: "im", Format: lineFormat{}},
+		source:  func(q queue.Source) queue.Source { return q },
 	}
 	if change != nil {
 		change(&s)
 	}
-	q := memqueue.New(memqueue.Options{Retention: queue.Retention{
+	q := memqueue.New(memqueue.Options{Clock: s.clock, Retention: queue.Retention{
 		Window: 48 * time.Hour, Delivered: 48 * time.Hour, MaxBytes: 1 << 30, Dead: 30 * 24 * time.Hour,
 	}})
 	core, logs := observer.New(zapcore.DebugLevel)
 	log := zap.New(core)
 	disp := relay.NewDispatcher(relay.DispatcherOptions{
-		Source:  q,
+		Source:  s.source(q),
 		Targets: map[string]relay.Target{"agent": {Agent: agent, Policy: s.policy, Concurrency: s.concurrency}},
 		Drain:   s.drain, Meter: nullMeter{}, Log: log,
 	})

@@ -40,7 +40,7 @@ func (r result) classify() class {
 	if r.err != nil {
 		var ae *AttemptError
 		switch {
-		case errors.Is(r.err, errStopped):
+		case errors.Is(r.err, errStopped), errors.Is(r.err, errLost):
 			return classStopped
 		case errors.As(r.err, &ae) && ae.Unreachable:
 			return classUnreachable
@@ -75,11 +75,11 @@ func (r result) reason() string {
 	return "attempt failed"
 }
 
-// judge turns a result into a verdict. now is the store's time; tookOther says since when the agent has taken an event.
+// judge turns a result into a verdict.
 type judge struct {
 	policy Policy
-	now    time.Time
-	took   time.Time // when the agent last took an event; zero: not since we started
+	now    time.Time     // by the store's clock
+	took   time.Duration // how long ago the agent last took an event; negative: not since the start
 }
 
 // verdict decides what becomes of the job.
@@ -124,7 +124,7 @@ func (j judge) counted(v *queue.Verdict, job queue.Job, r result) {
 		*v = bury(*v, reasonMaxAttempts)
 		return
 	}
-	if job.State == queue.Parked {
+	if job.State == queue.Parked && j.policy.OnStuck != StuckBury {
 		return
 	}
 	if j.stuck(job, v.Answered) {
@@ -149,10 +149,11 @@ func (j judge) counted(v *queue.Verdict, job queue.Job, r result) {
 
 // stuck says that the failure tells of this event and not of an outage.
 func (j judge) stuck(job queue.Job, answered bool) bool {
-	if job.FirstFailure.IsZero() || j.now.Sub(job.FirstFailure) < j.policy.ParkAfter {
+	failing := j.now.Sub(job.FirstFailure)
+	if job.FirstFailure.IsZero() || failing < j.policy.ParkAfter {
 		return false
 	}
-	return answered || job.Answered || j.took.After(job.FirstFailure)
+	return answered || job.Answered || (j.took >= 0 && j.took < failing)
 }
 
 // bury makes v final, with both what is over and what the agent last said.

@@ -26,8 +26,10 @@ type watch struct {
 	news chan progress // room for one; what is final is never dropped for what is not
 }
 
-// watches are the events that callers wait for in this process. The zero value is ready.
+// watches are the events that callers wait for in this process.
 type watches struct {
+	over chan struct{} // closed when no more news will come
+
 	mu   sync.Mutex
 	byID map[string]*watch
 }
@@ -37,9 +39,6 @@ func (w *watches) add(id string, lane queue.Lane) *watch {
 	x := &watch{id: id, lane: lane, news: make(chan progress, 1)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.byID == nil {
-		w.byID = map[string]*watch{}
-	}
 	w.byID[id] = x
 	return x
 }
@@ -68,12 +67,13 @@ func (w *watches) settled(job queue.Job, p progress) {
 	}
 }
 
-// opened tells all who wait for the agent that its circuit is open.
-func (w *watches) opened(agent string) {
+// opened tells all who wait for the agent that its circuit is open, but for those whose attempt is under way: they hear
+// of its end.
+func (w *watches) opened(agent string, underWay map[string]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, x := range w.byID {
-		if x.lane.Agent == agent {
+		if x.lane.Agent == agent && !underWay[x.id] {
 			x.tell(progress{open: true})
 		}
 	}
