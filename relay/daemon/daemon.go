@@ -64,12 +64,13 @@ type Daemon struct {
 	api      *httpapi.Server
 	servers  []server
 	overview *overview
-	admin    httpapi.Admin
+	random   httpapi.Admin // for this machine, while none is configured
 	url      string
 	started  time.Time
 
 	cfg       config.Config // of the start; a reload hands a new one out and does not keep it
 	reloading sync.Mutex
+	plan      *plan // in force; guarded by reloading
 }
 
 // server is one listener and what serves it.
@@ -117,6 +118,7 @@ func (d *Daemon) build(ctx context.Context) error {
 	if err := d.edge(p, registry, events); err != nil {
 		return err
 	}
+	d.plan = p
 	return d.announce()
 }
 
@@ -157,11 +159,10 @@ func (d *Daemon) sent(ctx context.Context, account, to, id string) error {
 
 // edge makes the HTTP side and binds its listeners.
 func (d *Daemon) edge(p *plan, registry *metrics.Registry, events *stream) error {
-	d.admin = p.api.Admin
-	if d.admin.Token.IsZero() {
-		d.admin = httpapi.Admin{Token: secret.New(rand.Text()), LoopbackOnly: true}
+	d.random = httpapi.Admin{Token: secret.New(rand.Text()), LoopbackOnly: true}
+	if p.api.Admin.Token.IsZero() {
+		p.api.Admin = d.random
 	}
-	p.api.Admin = d.admin
 	o := httpapi.Options{
 		Acceptor: d.acceptor, Sender: d.sender, Store: d.store.queue, Overview: d.overview, Stream: events,
 		Health: d.overview, Table: p.api, Version: d.o.Version, Log: d.log,
@@ -216,7 +217,7 @@ func reachable(a net.Addr) string {
 // announce leaves the run file for the commands of this machine.
 func (d *Daemon) announce() error {
 	d.started = time.Now()
-	if err := d.runFile(d.admin).write(d.cfg.Data); err != nil {
+	if err := d.runFile(d.plan.api.Admin).write(d.cfg.Data); err != nil {
 		return err
 	}
 	d.undo.add("run file", func() error { return removeRunFile(d.cfg.Data) })

@@ -226,6 +226,15 @@ func TestRunFile(t *testing.T) {
 	if f, err := daemon.ReadRunFile(r.data); err != nil || f.AdminToken != adminToken {
 		t.Errorf("after a reload with another token: got %+v, %v", f, err)
 	}
+	if err := r.d.Reload(parse(t, fmt.Sprintf(strings.Replace(baseConfig, "admin: {token: "+adminToken+"}\n", "", 1), r.agent.URL, r.im.URL, r.data))); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.admin(http.MethodGet, "agents", ""); a.status != 401 {
+		t.Errorf("a token that is configured no more: got %d", a.status)
+	}
+	if again, err := daemon.ReadRunFile(r.data); err != nil || again.AdminToken != f.AdminToken {
+		t.Errorf("without a token again: got %+v, %v, want the random one", again, err)
+	}
 	r.stop()
 	if _, err := daemon.ReadRunFile(r.data); !errors.Is(err, daemon.ErrNotRunning) {
 		t.Errorf("after the stop: got %v", err)

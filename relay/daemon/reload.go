@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/imrelay/imrelay/relay/config"
-	"github.com/imrelay/imrelay/relay/httpapi"
 )
 
 // Reload takes over tokens, secrets, routes, filters, limits, agents' and accounts' settings and the log level, without
@@ -24,29 +23,28 @@ func (d *Daemon) Reload(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	admin := d.admin
-	if !cfg.Admin.Token.IsZero() {
-		admin = httpapi.Admin{Token: cfg.Admin.Token}
+	if p.api.Admin.Token.IsZero() {
+		p.api.Admin = d.random
 	}
-	p.api.Admin = admin
-	if err := d.runFile(admin).write(d.cfg.Data); err != nil {
-		return err
-	}
+	// A new account must be known to all before the API lets anything through to it.
+	d.acceptor.Reload(p.router)
+	d.sender.Reload(p.senders)
 	if err := d.api.Reload(p.api); err != nil {
+		d.acceptor.Reload(d.plan.router)
+		d.sender.Reload(d.plan.senders)
 		return fmt.Errorf("reload the API: %w", err)
 	}
-	d.sender.Reload(p.senders)
 	d.disp.Reload(p.targets)
 	d.brake.Configure(brakeOptions(cfg.Loop))
-	d.acceptor.Reload(p.router)
 	d.overview.set(p)
+	d.plan = p
 	if d.o.Level != (zap.AtomicLevel{}) {
 		if level, err := zap.ParseAtomicLevel(cfg.Log.Level); err == nil {
 			d.o.Level.SetLevel(level.Level())
 		}
 	}
 	d.log.Info("configuration taken over", zap.String("event", "relay.reloaded"))
-	return nil
+	return d.runFile(p.api.Admin).write(d.cfg.Data)
 }
 
 // restartNeeded names every key that differs from the start's and that a reload does not take over.
