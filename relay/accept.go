@@ -3,11 +3,12 @@ package relay
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/tidwall/gjson"
 	"go.uber.org/zap"
 
 	"github.com/imrelay/imrelay/relay/queue"
@@ -291,12 +292,33 @@ func (n Note) encode() []byte {
 	return b
 }
 
-// ReadNote is the inverse of what Accept stores in a job's Meta.
+// ReadNote is the inverse of what Accept stores in a job's Meta. It is read for every attempt, so by hand.
 func ReadNote(meta []byte) (Note, error) {
 	var n Note
-	if err := json.Unmarshal(meta, &n); err != nil {
-		return n, fmt.Errorf("read note: %w", err)
+	if !gjson.ValidBytes(meta) {
+		return n, errors.New("note is not valid JSON")
 	}
+	gjson.ParseBytes(meta).ForEach(func(name, value gjson.Result) bool {
+		switch name.Str {
+		case "messageId":
+			n.MessageID = value.Str
+		case "sender":
+			n.Sender = value.Str
+		case "nickname":
+			n.Nickname = value.Str
+		case "kind":
+			n.Kind = value.Str
+		case "group":
+			n.Group = value.Bool()
+		case "mentioned":
+			n.Mentioned = value.Bool()
+		case "contentType":
+			n.ContentType = value.Str
+		case "traceparent":
+			n.Traceparent = value.Str
+		}
+		return true
+	})
 	return n, nil
 }
 

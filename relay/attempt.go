@@ -165,15 +165,17 @@ func (f *feed) lost(job queue.Job) {
 		zap.String("eventId", job.ID), zap.String("agent", f.name))
 }
 
+// attemptFields is how many fields the line of an attempt has at most.
+const attemptFields = 12
+
 // record writes the one line of an attempt, and one more when the event leaves its place.
 func (f *feed) record(t *try, d done) {
 	job, what := t.lease.Job, decision(d.verdict)
-	fields := []zap.Field{
-		zap.String("event", "delivery.attempted"), zap.String("eventId", job.ID), zap.String("im", job.Lane.Account),
+	fields := make([]zap.Field, 0, attemptFields)
+	fields = append(fields, zap.String("event", "delivery.attempted"), zap.String("eventId", job.ID), zap.String("im", job.Lane.Account),
 		zap.String("sender", t.note.Sender), zap.String("conversationId", job.Lane.Conversation),
 		zap.String("agent", f.name), zap.Int("status", d.verdict.Status), zap.Int("attempt", job.Attempts+1),
-		zap.Float64("durationMs", millis(d.took)), zap.String("decision", what),
-	}
+		zap.Float64("durationMs", millis(d.took)), zap.String("decision", what))
 	if d.verdict.Action != queue.Ack {
 		fields = append(fields, zap.String("error", d.verdict.Reason), zap.Float64("nextMs", millis(d.verdict.Delay)))
 	}

@@ -24,6 +24,7 @@ type feed struct {
 	name    string
 	target  atomic.Pointer[Target]
 	circuit *circuit
+	idle    chan *try     // to a worker that has nothing to do
 	freed   chan struct{} // a slot is free, or something else changed; room for one
 	back    atomic.Bool   // the agent is back, and its lanes are not yet told
 
@@ -38,19 +39,20 @@ type feed struct {
 	lastErr  string
 }
 
-// try is one attempt under way. Nothing but settling changes.
+// try is one attempt under way.
 type try struct {
-	lease  queue.Lease
-	note   Note
-	since  time.Time // when the lease came, by our clock
-	probe  bool
-	cancel context.CancelCauseFunc
+	lease queue.Lease
+	note  Note
+	since time.Time // when the lease came, by our clock
+	probe bool
 
-	settling bool // guarded by the feed's lock: over, but for the store
+	// The feed's lock guards these.
+	cancel   context.CancelCauseFunc // nil: no worker has it yet
+	settling bool                    // over, but for the store
 }
 
 func newFeed(d *Dispatcher, name string, t Target) *feed {
-	f := &feed{d: d, name: name, freed: make(chan struct{}, 1), tries: map[uint64]*try{}}
+	f := &feed{d: d, name: name, idle: make(chan *try), freed: make(chan struct{}, 1), tries: map[uint64]*try{}}
 	f.target.Store(&t)
 	f.circuit = newCircuit(name, f.circuitChanged)
 	return f
@@ -97,8 +99,12 @@ func (f *feed) fill(ctx, attempts context.Context, trying *sync.WaitGroup) time.
 		}
 		f.storeDown.Store(false)
 		for _, l := range taken.Leases {
-			actx, t := f.begin(attempts, l, want.Early)
-			trying.Go(func() { f.attempt(actx, t) })
+			t := f.begin(l, want.Early)
+			select {
+			case f.idle <- t:
+			default:
+				trying.Go(func() { f.work(ctx, attempts, t) })
+			}
 		}
 		if len(taken.Leases) < want.Max {
 			if want.Early {
@@ -130,19 +136,51 @@ func (f *feed) want() (queue.Want, time.Duration) {
 	}
 }
 
-// begin takes a slot for the lease and returns the attempt's context.
-func (f *feed) begin(attempts context.Context, l queue.Lease, probe bool) (context.Context, *try) {
-	ctx, cancel := context.WithCancelCause(attempts)
-	note, err := ReadNote(l.Job.Meta)
-	if err != nil {
+// work makes one attempt after another until ctx ends. A worker is kept, and its stack and its context with it, for most
+// attempts take less time than making them would.
+func (f *feed) work(ctx, attempts context.Context, t *try) {
+	for {
+		trying, cancel := context.WithCancelCause(attempts)
+		for ; t != nil && trying.Err() == nil; t = f.next(ctx) {
+			f.assign(t, cancel)
+			f.attempt(trying, t)
+		}
+		cancel(nil)
+		if t == nil {
+			return
+		}
+	}
+}
+
+// next waits for another try; nil: there will be none.
+func (f *feed) next(ctx context.Context) *try {
+	select {
+	case <-ctx.Done():
+		return nil
+	case t := <-f.idle:
+		return t
+	}
+}
+
+// begin takes a slot for the lease.
+func (f *feed) begin(l queue.Lease, probe bool) *try {
+	t := &try{lease: l, since: time.Now(), probe: probe}
+	var err error
+	if t.note, err = ReadNote(l.Job.Meta); err != nil {
 		f.d.log.Error("a job's note is unreadable", zap.String("eventId", l.Job.ID), zap.Error(err))
 	}
-	t := &try{lease: l, note: note, since: time.Now(), probe: probe, cancel: cancel}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tries[l.Token] = t
 	f.count(t, 1)
-	return ctx, t
+	return t
+}
+
+// assign gives the try the means to end its attempt.
+func (f *feed) assign(t *try, cancel context.CancelCauseFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t.cancel = cancel
 }
 
 // count adds n to the numbers that the try belongs to.
@@ -157,7 +195,6 @@ func (f *feed) count(t *try, n int) {
 
 // end gives the slot back.
 func (f *feed) end(t *try) {
-	t.cancel(nil)
 	f.mu.Lock()
 	delete(f.tries, t.lease.Token)
 	f.count(t, -1)
@@ -214,7 +251,7 @@ func (f *feed) endLost(asked, held []queue.Lease) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range asked {
-		if t := f.tries[l.Token]; t != nil && !t.settling && !kept[l.Token] {
+		if t := f.tries[l.Token]; t != nil && t.cancel != nil && !t.settling && !kept[l.Token] {
 			t.cancel(errLost)
 		}
 	}

@@ -52,7 +52,7 @@ func NewLogger(c config.Log, out io.Writer, terminal bool) (log *zap.Logger, lev
 func encoder(format string, terminal bool) zapcore.Encoder {
 	ec := zap.NewProductionEncoderConfig()
 	ec.TimeKey = "time"
-	ec.EncodeTime = zapcore.ISO8601TimeEncoder
+	ec.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	ec.EncodeDuration = zapcore.StringDurationEncoder
 	if format == "console" || (format != "json" && terminal) {
 		if terminal {
