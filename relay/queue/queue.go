@@ -208,7 +208,8 @@ type Source interface {
 	// Settle ends the lease with one transition and returns when that is durable. A lease that lapsed but was not
 	// taken by another is still good. ErrLeaseLost: nothing changed.
 	Settle(ctx context.Context, l Lease, v Verdict) error
-	// Renew prolongs the leases and returns those that are still held, with their new Expires.
+	// Renew prolongs the leases and returns those that are still held, with their new Expires. A lease with a Settle
+	// under way is held until that is durable: its attempt is over, but nobody else has the job.
 	Renew(ctx context.Context, ls []Lease) ([]Lease, error)
 	// Rouse makes every waiting head of the agent's lanes due now, or when its lane's hold ends where that is later.
 	Rouse(ctx context.Context, agent string) error

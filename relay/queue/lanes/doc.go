@@ -17,5 +17,5 @@
 //
 // [Set.Settle] fences by the token and says that a transition is on its way to the disk; [Set.Done] says that it is
 // there, [Set.Undo] that it will not be. An ack frees the lane at Settle, if no other ack of the lane is on its way;
-// everything else, and a second ack, frees it at Done.
+// everything else, and a second ack, frees it at Done. In between the lease is still its holder's to renew.
 package lanes

@@ -46,7 +46,7 @@ func (s *Set) checkLane(l *lane, in *laneHeap) error {
 			want = &a.leased
 		}
 	case l.empty():
-		if l.ahead == 0 {
+		if l.ahead == nil {
 			return fmt.Errorf("it has no work")
 		}
 	case s.held(l.chat):

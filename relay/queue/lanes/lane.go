@@ -39,9 +39,9 @@ type lane struct {
 	hold   clock.Time // nothing of the lane is given out before
 	parked []Waiting
 
-	lease    lease  // token 0: none
-	lapsed   lease  // as it was when it lapsed; still good until another is given
-	ahead    uint64 // the job whose ack freed the lane before its commit; 0: none
+	lease    lease    // token 0: none
+	lapsed   lease    // as it was when it lapsed; still good until another is given
+	ahead    *Pending // the ack that freed the lane before its commit; nil: none
 	troubled bool
 	aside    bool   // the last one served was parked
 	taken    uint64 // when it was leased last, counted in leases

@@ -135,7 +135,7 @@ func (s *Set) put(l *lane) {
 			a.leased.add(l)
 		}
 	case l.empty():
-		if l.ahead == 0 {
+		if l.ahead == nil {
 			delete(a.lanes, l.chat)
 		}
 	case s.held(l.chat):
@@ -217,8 +217,8 @@ func (s *Set) Floor() uint64 {
 	floor := uint64(0)
 	for _, a := range s.agents {
 		for _, l := range a.lanes {
-			if l.ahead != 0 && (floor == 0 || l.ahead < floor) {
-				floor = l.ahead
+			if l.ahead != nil && (floor == 0 || l.ahead.job.Seq < floor) {
+				floor = l.ahead.job.Seq
 			}
 			if q := l.waiting(); len(q) > 0 && (floor == 0 || q[0].seq < floor) {
 				floor = q[0].seq

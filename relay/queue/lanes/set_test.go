@@ -158,12 +158,16 @@ func (m *model) done(h *held) {
 
 func (m *model) renew() {
 	if h := m.pick(); h != nil {
-		if expires, ok := m.set.Renew(h.grant.Lane, h.grant.Seq, h.grant.Token, m.now); ok {
-			h.grant.Expires = expires
-		} else {
+		if len(renew(m.set, h.grant, m.now)) != 1 {
 			m.t.Fatalf("lane %v: renewal of the holder was refused", h.grant.Lane)
 		}
+		h.grant.Expires = m.now.Add(leaseFor)
 	}
+}
+
+func renew(s *lanes.Set, g lanes.Grant, now clock.Time) []queue.Lease {
+	l := queue.Lease{Job: queue.Job{Lane: g.Lane, Seq: g.Seq}, Token: g.Token}
+	return s.Renew([]queue.Lease{l}, now, time.UnixMilli(int64(now)))
 }
 
 func (m *model) withhold() {

@@ -22,13 +22,13 @@ func (s *Set) Settle(at queue.Lane, seq, token uint64, ack bool) *Pending {
 		return nil
 	}
 	p := &Pending{lane: l, lease: l.lease, job: Waiting{Seq: seq}, troubled: l.troubled}
-	if !ack || l.ahead != 0 {
+	if !ack || l.ahead != nil {
 		l.lease.settling = true
 		s.put(l)
 		return p
 	}
 	p.ahead = true
-	l.ahead = seq
+	l.ahead = p
 	s.remove(l, p.lease)
 	s.free(l, false)
 	return p
@@ -58,7 +58,7 @@ func (s *Set) Done(p *Pending, to queue.State, w Waiting) {
 	l := p.lane
 	l.keep(w.NotBefore)
 	if p.ahead {
-		l.ahead = 0
+		l.ahead = nil
 		if l.empty() {
 			s.put(l)
 		}
@@ -86,7 +86,7 @@ func (s *Set) Undo(p *Pending, now clock.Time) {
 		s.put(l)
 		return
 	}
-	l.ahead = 0
+	l.ahead = nil
 	w := Waiting{Seq: p.job.Seq, Due: now}
 	if p.lease.parked {
 		l.parked = append(l.parked, w)

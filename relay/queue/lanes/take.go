@@ -137,15 +137,36 @@ func (s *Set) next(a *agent, now clock.Time) time.Duration {
 	return at.Sub(now)
 }
 
-// Renew prolongs a lease. One that lapsed but was not taken by another is a lease again.
-func (s *Set) Renew(at queue.Lane, seq, token uint64, now clock.Time) (clock.Time, bool) {
+// Renew prolongs the leases as [queue.Source] says and returns those that are still held. now and wall are the same
+// moment. One that lapsed but was not taken by another is a lease again.
+func (s *Set) Renew(ls []queue.Lease, now clock.Time, wall time.Time) []queue.Lease {
+	var held []queue.Lease
+	for _, l := range ls {
+		if s.renew(l.Job.Lane, l.Job.Seq, l.Token, now) {
+			l.Expires = wall.Add(s.leaseFor)
+			held = append(held, l)
+		}
+	}
+	return held
+}
+
+// renew prolongs one lease. One whose transition is on its way to the disk is held too: should that fail, it has to be
+// there for another settle.
+func (s *Set) renew(at queue.Lane, seq, token uint64, now clock.Time) bool {
 	l := s.find(at)
-	if l == nil || !s.regain(l, seq, token) || l.lease.settling {
-		return 0, false
+	if l == nil || token == 0 {
+		return false
+	}
+	if p := l.ahead; p != nil && p.lease.token == token && p.lease.seq == seq {
+		p.lease.expires = now.Add(s.leaseFor)
+		return true
+	}
+	if !s.regain(l, seq, token) {
+		return false
 	}
 	l.lease.expires = now.Add(s.leaseFor)
 	s.put(l)
-	return l.lease.expires, true
+	return true
 }
 
 // regain says whether the token still holds the lane, and gives a lapsed lease that nobody took back to its holder.

@@ -75,14 +75,7 @@ func (q *Queue) Renew(ctx context.Context, ls []queue.Lease) ([]queue.Lease, err
 	}
 	defer q.mu.Unlock()
 	_, wall := q.clock.Instant()
-	var held []queue.Lease
-	for _, l := range ls {
-		if expires, ok := q.set.Renew(l.Job.Lane, l.Job.Seq, l.Token, now); ok {
-			l.Expires = wall.Add(expires.Sub(now))
-			held = append(held, l)
-		}
-	}
-	return held, nil
+	return q.set.Renew(ls, now, wall), nil
 }
 
 // Rouse implements queue.Source.

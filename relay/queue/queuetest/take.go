@@ -24,6 +24,7 @@ var leaseChecks = []check{
 	{"lease/a late settle changes nothing", lateSettle},
 	{"lease/it is settled once", settledOnce},
 	{"lease/renewing prolongs those still held", renewing},
+	{"lease/it is held until its settle is durable", heldWhileSettled},
 	{"lease/none outlives a restart", leasesEnd},
 }
 
@@ -236,6 +237,30 @@ func renewing(f *fixture) {
 	}
 	f.equal("still held", ids(held), []string{ls[0].Job.ID})
 	f.settle(held[0], ack)
+}
+
+func heldWhileSettled(f *fixture) {
+	for _, c := range []struct {
+		verdict queue.Verdict
+		want    queue.State
+	}{{ack, queue.Delivered}, {park(time.Hour), queue.Parked}, {bury, queue.Dead}} {
+		id := f.put("c")[0]
+		l := f.take()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := f.q().Settle(f.Context(), l, c.verdict); err != nil {
+				f.Errorf("Settle: %v", err)
+			}
+		})
+		for held := []queue.Lease{l}; len(held) > 0; {
+			var err error
+			if held, err = f.q().Renew(f.Context(), held); err != nil {
+				f.Fatalf("Renew: %v", err)
+			}
+		}
+		f.equal("state when it is not held any more", f.get(id).State, c.want)
+		wg.Wait()
+	}
 }
 
 func leasesEnd(f *fixture) {

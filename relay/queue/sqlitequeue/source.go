@@ -103,14 +103,7 @@ func (q *Queue) Renew(ctx context.Context, ls []queue.Lease) ([]queue.Lease, err
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now, wall := q.clock.Instant()
-	var held []queue.Lease
-	for _, l := range ls {
-		if expires, ok := q.set.Renew(l.Job.Lane, l.Job.Seq, l.Token, now); ok {
-			l.Expires = wall.Add(expires.Sub(now))
-			held = append(held, l)
-		}
-	}
-	return held, nil
+	return q.set.Renew(ls, now, wall), nil
 }
 
 // Rouse implements queue.Source. It is not stored: after a restart a head is due as it was last settled.
