@@ -28,6 +28,7 @@ var keyChecks = []check{
 	{"keys/a remembered key or alias is an echo", echoes},
 	{"keys/an alias does not make a repeat", aliasOfJob},
 	{"keys/they end with the window", windowEnds},
+	{"keys/one that was over is known anew", knownAnew},
 	{"keys/thousands stay known", manyKeys},
 }
 
@@ -270,6 +271,25 @@ func windowEnds(f *fixture) {
 	f.h.Advance(5 * time.Hour)
 	f.sweep()
 	f.equal("fresh long after the window", fresh(), []bool{true, true})
+}
+
+// knownAnew lets the key's first job end and go, so that nothing but the memory of keys tells of it.
+func knownAnew(f *fixture) {
+	f.with(func(o *Options) { o.Retention.Window = time.Hour })
+	key := "stork/c/again"
+	for range 3 {
+		j := f.job("c")
+		j.Key = key
+		f.equal("Put when the key is over", f.place(j)[0], queue.Placed{ID: j.ID, Fresh: true})
+		f.settle(f.take(), bury)
+		f.equal("removed", f.drop(j.ID), 1)
+		f.reopen()
+		f.h.Advance(59 * time.Minute)
+		again := f.job("c")
+		again.Key = key
+		f.equal("Put within the window", f.place(again)[0], queue.Placed{ID: j.ID})
+		f.h.Advance(time.Minute)
+	}
 }
 
 func manyKeys(f *fixture) {

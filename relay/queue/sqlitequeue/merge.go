@@ -28,7 +28,7 @@ func (s *seen) merge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for period, fs := range s.byPeriod(batch) {
+	for period, fs := range byPeriod(batch) {
 		for chunk := range slices.Chunk(fs, moveKeys) {
 			if err := s.move(ctx, period, chunk); err != nil {
 				return err
@@ -58,11 +58,11 @@ func (s *seen) snapshot(ctx context.Context) (batch []found, top uint64, err err
 }
 
 // byPeriod sorts the keys about as their tables do: what is near there is moved together.
-func (s *seen) byPeriod(batch []found) map[int64][]found {
+func byPeriod(batch []found) map[int64][]found {
 	slices.SortFunc(batch, func(a, b found) int { return cmp.Compare(a.key.hi, b.key.hi) })
 	all := map[int64][]found{}
 	for _, f := range batch {
-		p := s.periodOf(f.seen.at)
+		p := periodOf(f.seen.at)
 		all[p] = append(all[p], f)
 	}
 	return all

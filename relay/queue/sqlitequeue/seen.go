@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,14 +96,15 @@ func newKeyTable(period int64) *keyTable {
 	}
 }
 
-// span is how long a period is.
-func (s *seen) span() int64 { return max(1, s.window.Milliseconds()/2) }
+// span is how long a period is, in milliseconds. It does not depend on the window, so that a file can be opened with
+// another one: the names of its tables mean the same.
+const span = 24 * 60 * 60 * 1000
 
-func (s *seen) periodOf(at clock.Time) int64 { return int64(at) / s.span() }
+func periodOf(at clock.Time) int64 { return int64(at) / span }
 
 // over says whether every key of the period is beyond the window.
 func (s *seen) over(period int64, now clock.Time) bool {
-	return int64(now)-s.window.Milliseconds() >= (period+1)*s.span()
+	return int64(now)-s.window.Milliseconds() >= (period+1)*span
 }
 
 // Begin implements sqlitefile.Gatherer.
@@ -121,7 +123,7 @@ func (s *seen) lookup(tx *sqlitefile.Tx, k key, now clock.Time) (sighting, bool,
 			return g, true, nil
 		}
 	}
-	for _, t := range append(s.tables, s.opened...) {
+	for _, t := range slices.Concat(s.opened, s.tables) {
 		if s.over(t.period, now) || !t.filter.perhaps(k) {
 			continue
 		}
@@ -149,9 +151,14 @@ func (t *keyTable) lookup(tx *sqlitefile.Tx, k key) (sighting, bool, error) {
 	}
 }
 
-// store puts the key into the table. What the table knows of it stays, unless it is told to forget that.
+// store puts the key into the table. What the table knows of it stays if it is not older, unless it is told to forget
+// that.
 func (t *keyTable) store(tx *sqlitefile.Tx, k key, g sighting, replace bool) error {
 	t.filter.add(k)
+	after := int64(g.at)
+	if replace {
+		after = math.MaxInt64
+	}
 	for hi := k.hi; ; hi++ {
 		n, err := tx.Exec(t.insert, hi, k.lo, g.id, int64(g.at))
 		if err != nil || n == 1 {
@@ -161,11 +168,9 @@ func (t *keyTable) store(tx *sqlitefile.Tx, k key, g sighting, replace bool) err
 		switch {
 		case err != nil:
 			return err
-		case same && replace:
-			_, err = tx.Exec(`UPDATE `+t.name+` SET id = ?, at = ? WHERE hi = ?`, g.id, int64(g.at), hi)
-			return err
 		case same:
-			return nil
+			_, err = tx.Exec(`UPDATE `+t.name+` SET id = ?, at = ? WHERE hi = ? AND at < ?`, g.id, int64(g.at), hi, after)
+			return err
 		}
 	}
 }
@@ -190,7 +195,7 @@ func (s *seen) ripeAt() int {
 
 // table returns the period's table, and makes it if it is missing. It is called in Exec; adopt follows in Committed.
 func (s *seen) table(tx *sqlitefile.Tx, period int64) (*keyTable, error) {
-	for _, t := range append(s.tables, s.opened...) {
+	for _, t := range slices.Concat(s.opened, s.tables) {
 		if t.period == period {
 			return t, nil
 		}
@@ -219,7 +224,7 @@ func (s *seen) remember(ctx context.Context, keys []key, c *clock.Clock) error {
 	return s.file.Do(ctx, sqlitefile.Settle, &sqlitefile.Func{
 		Do: func(tx *sqlitefile.Tx) error {
 			at := c.Now()
-			t, err := s.table(tx, s.periodOf(at))
+			t, err := s.table(tx, periodOf(at))
 			if err != nil {
 				return err
 			}
