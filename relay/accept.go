@@ -278,6 +278,7 @@ func (out *Acceptance) learn(p progress) {
 	}
 	out.Attempts, out.LastError = p.attempts, p.verdict.Reason
 	if p.final() {
+		out.LastError = "" // the agent's own answer says it
 		out.Answered, out.Dead = true, p.verdict.Action == queue.Bury
 		out.Status, out.ContentType, out.Answer = p.verdict.Status, p.outcome.ContentType, p.outcome.Body
 	}

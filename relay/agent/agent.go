@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/egress"
 	"github.com/imrelay/imrelay/relay/secret"
@@ -70,9 +72,25 @@ func (p *Poster) Post(ctx context.Context, e relay.Event, attempt int) (relay.Ou
 		return relay.Outcome{}, AttemptError(err)
 	}
 	return relay.Outcome{
-		Status: answer.Status, ContentType: answer.Header.Get("Content-Type"), Body: answer.Body,
+		Status: meant(answer), ContentType: answer.Header.Get("Content-Type"), Body: answer.Body,
 		RetryAfter: egress.RetryAfter(answer.Header.Get("Retry-After"), now),
 	}, nil
+}
+
+// meant is the status that the answer means. Handlers in Python that return a body and a status as a pair, to a framework
+// that does not know that form, answer 200 with [body, status].
+func meant(a egress.Answer) int {
+	if a.Status < 200 || a.Status > 299 || len(a.Body) == 0 || a.Body[0] != '[' {
+		return a.Status
+	}
+	pair := gjson.ParseBytes(a.Body).Array()
+	if len(pair) != 2 || pair[1].Type != gjson.Number {
+		return a.Status
+	}
+	if status := int(pair[1].Int()); status >= 400 && status <= 599 && pair[1].Raw == strconv.Itoa(status) {
+		return status
+	}
+	return a.Status
 }
 
 // AttemptError says of a failed call what it means for an attempt.

@@ -144,6 +144,24 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A 2xx with a pair of a body and a status means that status; what only looks like one does not.
+func TestAnswerInside(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]int{
+		`[{"error":"no"}, 400]`: 400, `["busy",503]`: 503, `[{},200]`: 200, `[1,400,2]`: 200, `[400]`: 200,
+		`[{}, 4e2]`: 200, `[{},"400"]`: 200, `{"a":[{},400]}`: 200, ``: 200, `[`: 200,
+	} {
+		g := newGateway(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+		a, err := openclaw.New(openclaw.Config{URL: g.URL, Secret: secret.New("s")}, wire(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := a.Deliver(t.Context(), event(), 1); err != nil || out.Status != want {
+			t.Errorf("answer %q: got %d, %v, want %d", body, out.Status, err, want)
+		}
+	}
+}
+
 // No answer is an error that says whether the gateway was reached, and shows neither URL nor secret.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
