@@ -79,8 +79,10 @@ or it is there to be looked at.`,
 		Example: `  imrelay demo                      see it work, without any account
   imrelay config init imrelay.yaml  write a commented configuration
   imrelay serve --config imrelay.yaml`,
+		Version:       describe(a.Version).Version,
 		SilenceErrors: true, SilenceUsage: true,
 	}
+	root.SetVersionTemplate("imrelay {{.Version}}\n")
 	root.PersistentFlags().StringVar(&a.path, "config", "", "configuration `file` (default: $IMRELAY_CONFIG, else the environment)")
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Run:"},
