@@ -313,3 +313,17 @@ routes: [{agent: a, when: "1 +"}]
 		t.Errorf("--insecure: got %v", err)
 	}
 }
+
+// Events of an agent that is configured no more are not forgotten silently.
+func TestAgentConfiguredNoMore(t *testing.T) {
+	t.Parallel()
+	r := start(t, baseConfig)
+	r.agent.answers(says(http.StatusServiceUnavailable, ``))
+	r.inbound(text(1, "wxid_alice", "hi"), "Prefer: respond-async")
+	r.stop()
+	r.run(strings.Replace(baseConfig, "  openclaw:\n    kind", "  renamed:\n    kind", 1))
+	a := r.do(http.MethodGet, "/readyz", "")
+	if a.status != 200 || !strings.Contains(a.body, "agent openclaw: degraded (not configured any more, and 1 events wait for it)") {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/imrelay/imrelay/relay/httpapi"
@@ -83,6 +84,26 @@ func (o *overview) Health(ctx context.Context) []httpapi.HealthLine {
 			line.State, line.Detail = httpapi.StateDegraded, "down: "+s.LastError
 		}
 		lines = append(lines, line)
+	}
+	return append(lines, o.orphans(ctx)...)
+}
+
+// orphans are the agents that have events waiting and are configured no more: nobody attempts these.
+func (o *overview) orphans(ctx context.Context) []httpapi.HealthLine {
+	stats, err := o.d.store.queue.Stats(ctx)
+	if err != nil {
+		return nil // the store's line says it
+	}
+	var lines []httpapi.HealthLine
+	for _, name := range names(stats) {
+		waiting := stats[name].Queued + stats[name].Parked
+		if _, ok := o.d.cfg.Agents[name]; ok || waiting == 0 {
+			continue
+		}
+		lines = append(lines, httpapi.HealthLine{
+			Name: "agent " + name, State: httpapi.StateDegraded,
+			Detail: fmt.Sprintf("not configured any more, and %d events wait for it", waiting),
+		})
 	}
 	return lines
 }
