@@ -15,7 +15,7 @@
 //	                 └────────── Bury ───────▶ Dead ──▶ (dropped, or swept after the retention)
 //
 // A job is leased or it is not; that is a property of its lane, not a state. Only [Source.Settle] moves a job that is
-// leased, only [Mender] moves one that is not, and every arrow is one commit.
+// leased, only [Mender] and [Expirer] (which buries) move one that is not, and every arrow is one commit.
 //
 // # Lanes
 //

@@ -268,6 +268,15 @@ type Mender interface {
 	Drop(ctx context.Context, ids []string) (int, error)
 }
 
+// Expirer gives up what nobody attempts: jobs of paused lanes and agents, and of agents that are configured no more.
+type Expirer interface {
+	// Expire makes the agent's queued and parked jobs dead whose Since is at least age ago, and returns how many. Their
+	// LastError is the reason, or "reason; last: …" with the last error if there was one. A lane with an attempt under
+	// way is left alone, and the other jobs of a lane keep their order. Many jobs are several commits; on an error
+	// those before it stay done, and are counted.
+	Expire(ctx context.Context, agent string, age time.Duration, reason string) (int, error)
+}
+
 // Scope is what a pause holds: one agent (only Agent set), or one conversation of an account (the other two set).
 type Scope struct {
 	Agent, Account, Conversation string
@@ -310,6 +319,7 @@ type Queue interface {
 	Source
 	Inspector
 	Mender
+	Expirer
 	Pauser
 	// Sweep removes what the retention no longer keeps, in bounded steps. It is called every minute or so.
 	Sweep(ctx context.Context) error

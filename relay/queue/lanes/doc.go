@@ -11,7 +11,8 @@
 //     hides the other;
 //   - leased: in its agent's heap of leases, ordered by when they lapse;
 //   - held: in no heap, because its conversation is paused, or because nothing but an ack ahead of its commit is left
-//     in it, or because a second job waits for that ack. A paused agent keeps its ready lanes: it just gives none out.
+//     in it, or because a second job waits for that ack, or because some of its jobs are on their way to be buried. A
+//     paused agent keeps its ready lanes: it just gives none out.
 //
 // # Settling
 //

@@ -45,6 +45,7 @@ func (s *Set) checkLane(l *lane, in *laneHeap) error {
 		if !l.lease.settling {
 			want = &a.leased
 		}
+	case l.burying:
 	case l.empty():
 		if l.ahead == nil {
 			return fmt.Errorf("it has no work")

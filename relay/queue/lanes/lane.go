@@ -42,6 +42,7 @@ type lane struct {
 	lease    lease    // token 0: none
 	lapsed   lease    // as it was when it lapsed; still good until another is given
 	ahead    *Pending // the ack that freed the lane before its commit; nil: none
+	burying  bool     // a burial of some of its jobs is on its way to the disk
 	troubled bool
 	aside    bool   // the last one served was parked
 	taken    uint64 // when it was leased last, counted in leases

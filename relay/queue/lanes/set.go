@@ -134,6 +134,7 @@ func (s *Set) put(l *lane) {
 		if !l.lease.settling {
 			a.leased.add(l)
 		}
+	case l.burying:
 	case l.empty():
 		if l.ahead == nil {
 			delete(a.lanes, l.chat)

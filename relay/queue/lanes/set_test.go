@@ -36,6 +36,8 @@ type model struct {
 	first   map[queue.Lane]uint64 // the newest job whose first attempt was made
 	paused  map[queue.Scope]clock.Time
 	settled int
+	burial  *lanes.Burial
+	buried  int
 }
 
 func newModel(t *testing.T, seed uint64) *model {
@@ -93,6 +95,9 @@ func (m *model) take() {
 		}
 		if m.isPaused(g.Lane) {
 			m.t.Fatalf("lane %v: leased while paused", g.Lane)
+		}
+		if m.burial != nil && slices.Contains(m.burial.Seqs, g.Seq) {
+			m.t.Fatalf("lane %v: job %d leased while it is buried", g.Lane, g.Seq)
 		}
 		q := m.queued[g.Lane]
 		switch {
@@ -185,6 +190,36 @@ func (m *model) withhold() {
 	}
 }
 
+// bury begins a burial, or ends the one that is under way: some of its jobs die, others do not.
+func (m *model) bury() {
+	if m.burial == nil {
+		m.burial = m.set.Bury(lanes.Aged{Agent: agents[m.random.IntN(2)], Top: m.random.Uint64N(m.seq + 1), Max: 1 + m.random.IntN(4)}, m.now)
+		for token, h := range m.held {
+			if slices.Contains(m.burial.Seqs, h.grant.Seq) {
+				if h.grant.Expires > m.now {
+					m.t.Fatalf("lane %v: job %d is leased and to be buried", h.grant.Lane, h.grant.Seq)
+				}
+				delete(m.held, token)
+				delete(m.holder, h.grant.Lane)
+			}
+		}
+		return
+	}
+	dead := map[uint64]bool{}
+	for _, seq := range m.burial.Seqs {
+		dead[seq] = m.random.IntN(3) > 0
+	}
+	m.set.Buried(m.burial, dead)
+	m.burial = nil
+	for l := range m.queued {
+		m.queued[l] = slices.DeleteFunc(m.queued[l], func(s uint64) bool { return dead[s] })
+	}
+	for l := range m.parked {
+		maps.DeleteFunc(m.parked[l], func(s uint64, _ bool) bool { return dead[s] })
+	}
+	m.buried += len(dead)
+}
+
 func (m *model) pause() {
 	l := m.lane()
 	s := queue.Scope{Agent: l.Agent}
@@ -213,7 +248,7 @@ func TestRandomWalk(t *testing.T) {
 			t.Parallel()
 			m := newModel(t, seed)
 			steps := []func(){
-				m.add, m.add, m.take, m.take, m.take, m.settle, m.settle, m.settle, m.renew, m.withhold, m.pause,
+				m.add, m.add, m.take, m.take, m.take, m.settle, m.settle, m.settle, m.renew, m.withhold, m.pause, m.bury,
 				func() { m.set.Rouse(agents[m.random.IntN(2)], m.now) },
 				func() { m.now += clock.Time(m.random.IntN(3000)) },
 			}
@@ -223,8 +258,8 @@ func TestRandomWalk(t *testing.T) {
 					t.Fatalf("after step %d: %v", i, err)
 				}
 			}
-			if m.settled < 100 {
-				t.Errorf("settled: got %d, want at least 100", m.settled)
+			if m.settled < 100 || m.buried < 20 {
+				t.Errorf("settled and buried: got %d and %d, want at least 100 and 20", m.settled, m.buried)
 			}
 			m.drain()
 		})
@@ -233,6 +268,9 @@ func TestRandomWalk(t *testing.T) {
 
 // drain resumes all and acks until nothing is left: no lane may have been forgotten.
 func (m *model) drain() {
+	if m.burial != nil {
+		m.bury()
+	}
 	for s := range m.paused {
 		m.set.Resume(s)
 	}

@@ -109,6 +109,25 @@ func (q *Queue) Revive(ctx context.Context, ids []string, gap time.Duration) (in
 	return n, nil
 }
 
+// Expire implements queue.Expirer.
+func (q *Queue) Expire(ctx context.Context, agent string, age time.Duration, reason string) (int, error) {
+	now, err := q.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer q.mu.Unlock()
+	b := q.set.Bury(lanes.Aged{Agent: agent, Top: q.seq, Max: len(q.order)}, now)
+	dead := map[uint64]bool{}
+	for _, seq := range b.Seqs {
+		if r := q.bySeq(seq); now.Sub(r.Since) >= age {
+			r.Expire(reason, now)
+			dead[seq] = true
+		}
+	}
+	q.set.Buried(b, dead)
+	return len(dead), nil
+}
+
 // Drop implements queue.Mender.
 func (q *Queue) Drop(ctx context.Context, ids []string) (int, error) {
 	if _, err := q.enter(ctx); err != nil {

@@ -22,6 +22,11 @@ var mendChecks = []check{
 	{"revive/a replay while the lane is leased", reviveLeased},
 	{"drop/dead and parked jobs go, their keys stay", drops},
 	{"drop/leased and other jobs stay", dropOthers},
+	{"expire/the old go, the rest keep their order", expires},
+	{"expire/parked jobs by the age of their revival", expireParked},
+	{"expire/paused lanes and agents", expirePaused},
+	{"expire/a lane with an attempt is left alone", expireLeased},
+	{"expire/many", expireMany},
 }
 
 func pause(f *fixture, s queue.Scope, d time.Duration) {

@@ -80,6 +80,15 @@ func (r *Record) Settle(v queue.Verdict, now clock.Time) {
 	r.Due = now.Add(max(0, v.Delay, v.Hold))
 }
 
+// Expire makes a waiting job that nobody has leased a dead one. What the last attempt said stays readable behind the
+// reason.
+func (r *Record) Expire(reason string, now clock.Time) {
+	if r.LastError != "" {
+		reason += "; last: " + r.LastError
+	}
+	r.State, r.LastError, r.Updated, r.Due, r.NotBefore = queue.Dead, reason, now, 0, 0
+}
+
 // Revive makes a dead job a parked one with a new age, due after the delay.
 func (r *Record) Revive(now clock.Time, delay time.Duration) {
 	r.State, r.Attempts, r.Answered = queue.Parked, 0, false
