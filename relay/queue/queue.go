@@ -158,8 +158,8 @@ type Placed struct {
 	Fresh bool
 	// Echo says that the key, or an alias, is one that Remember was given: the message is our own.
 	Echo bool
-	// Wait is how long, as things stand, the job's first attempt has to wait for its lane's head to be due or for a
-	// pause to end; 0 when nothing is known to hold it.
+	// Wait is how long, as things stand, the job's first attempt has to wait for its lane's head to be due, or for a
+	// hold or a pause to end; 0 when nothing is known to hold it.
 	Wait time.Duration
 }
 

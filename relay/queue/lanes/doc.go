@@ -5,14 +5,16 @@
 //
 // # Sets
 //
-// A lane is in the [Set] while it has a waiting job or an ack of it is not on disk yet. It is then in exactly one of
+// A lane is in the [Set] while it has a waiting job, or an ack of it is not on disk yet, or its hold is not over. It is
+// then in exactly one of
 //
 //   - ready: in one of its agent's two heaps, ordered by when it is due: calm lanes and troubled ones, so that neither
 //     hides the other;
 //   - leased: in its agent's heap of leases, ordered by when they lapse;
 //   - held: in no heap, because its conversation is paused, or because nothing but an ack ahead of its commit is left
 //     in it, or because a second job waits for that ack, or because some of its jobs are on their way to be buried. A
-//     paused agent keeps its ready lanes: it just gives none out.
+//     paused agent keeps its ready lanes: it just gives none out;
+//   - empty: in the set's heap of those, ordered by when their hold ends; the first Take after that drops them.
 //
 // # Settling
 //

@@ -4,6 +4,11 @@ import "fmt"
 
 // Check says whether every lane is in exactly the set that it belongs to, and whether the counts are right.
 func (s *Set) Check() error {
+	for i, l := range s.empty.lanes {
+		if l.place != i || l.in != &s.empty || l.agent.lanes[l.chat] != l {
+			return fmt.Errorf("lane %v is among the empty ones and does not know", l.chat)
+		}
+	}
 	for name, a := range s.agents {
 		queued, parked, leased := 0, 0, 0
 		member := map[*lane]*laneHeap{}
@@ -16,6 +21,9 @@ func (s *Set) Check() error {
 			}
 		}
 		for c, l := range a.lanes {
+			if l.in == &s.empty {
+				member[l] = &s.empty
+			}
 			if err := s.checkLane(l, member[l]); err != nil {
 				return fmt.Errorf("agent %s, lane %v: %w", name, c, err)
 			}
@@ -48,7 +56,10 @@ func (s *Set) checkLane(l *lane, in *laneHeap) error {
 	case l.burying:
 	case l.empty():
 		if l.ahead == nil {
-			return fmt.Errorf("it has no work")
+			if l.hold == 0 {
+				return fmt.Errorf("it has no work")
+			}
+			want = &s.empty
 		}
 	case s.held(l.chat):
 	case l.troubled:
@@ -66,4 +77,13 @@ func (s *Set) checkLane(l *lane, in *laneHeap) error {
 		}
 	}
 	return nil
+}
+
+// Len counts the lanes.
+func (s *Set) Len() int {
+	n := 0
+	for _, a := range s.agents {
+		n += len(a.lanes)
+	}
+	return n
 }

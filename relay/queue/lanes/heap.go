@@ -65,4 +65,6 @@ func byDue(a, b *lane) bool {
 	return a.order < b.order
 }
 
+func byHold(a, b *lane) bool { return a.hold < b.hold }
+
 func byExpiry(a, b *lane) bool { return a.lease.expires < b.lease.expires }

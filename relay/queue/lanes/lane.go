@@ -36,7 +36,7 @@ type lane struct {
 
 	queued []place
 	gone   int        // of queued, how many have left at the front
-	hold   clock.Time // nothing of the lane is given out before
+	hold   clock.Time // nothing of the lane is given out before; 0: it never was held
 	parked []Waiting
 
 	lease    lease    // token 0: none

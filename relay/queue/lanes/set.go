@@ -21,6 +21,7 @@ type Set struct {
 	agents   map[string]*agent
 	chats    map[chat]clock.Time // paused conversations and their ends
 	ends     clock.Time          // no pause ends before
+	empty    laneHeap            // lanes without work that are still held
 	token    uint64
 	leases   uint64 // how many were given
 }
@@ -40,7 +41,10 @@ type agent struct {
 // New returns an empty set whose leases last leaseFor. Tokens count up from token, which must be beyond those of any
 // earlier set on the same jobs.
 func New(leaseFor time.Duration, token uint64) *Set {
-	return &Set{leaseFor: leaseFor, agents: map[string]*agent{}, chats: map[chat]clock.Time{}, ends: never, token: token}
+	return &Set{
+		leaseFor: leaseFor, agents: map[string]*agent{}, chats: map[chat]clock.Time{}, ends: never,
+		empty: laneHeap{less: byHold}, token: token,
+	}
 }
 
 func (s *Set) agent(name string) *agent {
@@ -91,7 +95,7 @@ func (s *Set) Add(at queue.Lane, w Waiting, troubled bool) {
 	l.agent.queued++
 	l.troubled = l.troubled || troubled
 	l.keep(w.NotBefore)
-	if head {
+	if head || w.NotBefore != 0 {
 		s.put(l)
 	}
 }
@@ -136,7 +140,11 @@ func (s *Set) put(l *lane) {
 		}
 	case l.burying:
 	case l.empty():
-		if l.ahead == nil {
+		switch {
+		case l.ahead != nil:
+		case l.hold != 0: // what comes next has to wait too
+			s.empty.add(l)
+		default:
 			delete(a.lanes, l.chat)
 		}
 	case s.held(l.chat):
@@ -161,7 +169,16 @@ func (s *Set) held(c chat) bool {
 	return ok
 }
 
-// Wait returns how long the job has to wait, as far as is known, for its lane's head to be due or for a pause to end.
+// forget drops the empty lanes that are not held any more.
+func (s *Set) forget(now clock.Time) {
+	for l := s.empty.first(); l != nil && l.hold <= now; l = s.empty.first() {
+		l.leave()
+		delete(l.agent.lanes, l.chat)
+	}
+}
+
+// Wait returns how long the job has to wait, as far as is known, for its lane's head to be due, or for a hold or a pause
+// to end.
 func (s *Set) Wait(at queue.Lane, seq uint64, now clock.Time) time.Duration {
 	l := s.find(at)
 	if l == nil {
@@ -174,8 +191,11 @@ func (s *Set) Wait(at queue.Lane, seq uint64, now clock.Time) time.Duration {
 	if until == never {
 		return Indefinite
 	}
-	if q := l.waiting(); len(q) > 0 && q[0].seq != seq && l.lease.token == 0 {
-		until = max(until, q[0].due, l.hold)
+	if q := l.waiting(); len(q) > 0 && l.lease.token == 0 {
+		until = max(until, l.hold)
+		if q[0].seq != seq {
+			until = max(until, q[0].due)
+		}
 	}
 	return max(0, until.Sub(now))
 }

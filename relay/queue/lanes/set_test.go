@@ -35,6 +35,7 @@ type model struct {
 	holder  map[queue.Lane]uint64
 	first   map[queue.Lane]uint64 // the newest job whose first attempt was made
 	paused  map[queue.Scope]clock.Time
+	hold    map[queue.Lane]clock.Time
 	settled int
 	burial  *lanes.Burial
 	buried  int
@@ -45,6 +46,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		t: t, random: rand.New(rand.NewPCG(seed, 7)), set: lanes.New(leaseFor, 100), now: 1_000_000,
 		queued: map[queue.Lane][]uint64{}, parked: map[queue.Lane]map[uint64]bool{}, held: map[uint64]*held{},
 		holder: map[queue.Lane]uint64{}, first: map[queue.Lane]uint64{}, paused: map[queue.Scope]clock.Time{},
+		hold: map[queue.Lane]clock.Time{},
 	}
 }
 
@@ -92,6 +94,9 @@ func (m *model) take() {
 				m.t.Fatalf("lane %v: leased twice", g.Lane)
 			}
 			delete(m.held, t)
+		}
+		if m.hold[g.Lane] > m.now {
+			m.t.Fatalf("lane %v: leased while held", g.Lane)
 		}
 		if m.isPaused(g.Lane) {
 			m.t.Fatalf("lane %v: leased while paused", g.Lane)
@@ -144,6 +149,10 @@ func (m *model) done(h *held) {
 		return
 	}
 	w := lanes.Waiting{Seq: seq, Due: m.now + clock.Time(m.random.IntN(20_000))}
+	if h.to != queue.Delivered && m.random.IntN(3) == 0 {
+		w.NotBefore = m.now + clock.Time(m.random.IntN(10_000))
+		m.hold[l] = max(m.hold[l], w.NotBefore)
+	}
 	m.set.Done(h.pending, h.to, w)
 	delete(m.held, h.grant.Token)
 	delete(m.holder, l)
@@ -288,6 +297,9 @@ func (m *model) drain() {
 		if n == 0 {
 			break
 		}
+	}
+	if n := m.set.Len(); n != 0 {
+		m.t.Errorf("lanes after draining: got %d, want none", n)
 	}
 	if got := m.set.Counts(); len(got) != 0 {
 		m.t.Errorf("after draining: got %+v, want nothing left", got)

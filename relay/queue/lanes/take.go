@@ -23,6 +23,7 @@ type Grant struct {
 // never.
 func (s *Set) Take(now clock.Time, w queue.Want) (grants []Grant, next time.Duration) {
 	s.endPauses(now)
+	s.forget(now)
 	a := s.agents[w.Agent]
 	if a == nil {
 		return nil, 0

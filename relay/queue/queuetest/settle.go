@@ -21,6 +21,7 @@ var dueChecks = []check{
 	{"due/early takes go round the lanes", earlyRound},
 	{"due/early takes honour not-before and pauses", earlyHonours},
 	{"due/a hold holds the whole lane", holdsLane},
+	{"due/a hold outlives the lane's last job", holdsEmptyLane},
 	{"due/rouse makes heads due, but not before", rouses},
 }
 
@@ -196,6 +197,25 @@ func holdsLane(f *fixture) {
 			}
 		}
 	}
+}
+
+// holdsEmptyLane: what comes into a lane that is held waits, although nothing was left in it.
+func holdsEmptyLane(f *fixture) {
+	f.put("c")
+	v := bury
+	v.Hold = 30 * time.Second
+	f.settle(f.take(), v)
+	f.h.Advance(10 * time.Second)
+	next := f.job("c")
+	f.equal("wait", f.place(next)[0].Wait, 20*time.Second)
+	f.equal("next", f.want(all).Next, 20*time.Second)
+	f.h.Advance(19 * time.Second)
+	f.idle("while the lane is held")
+	f.equal("early while the lane is held", len(f.want(queue.Want{Agent: agent, Max: 5, Troubled: 5, Early: true}).Leases), 0)
+	f.equal("lanes", f.stats()[agent].Lanes, 1)
+	f.h.Advance(time.Second)
+	f.settle(f.expect("when the hold ends", next.ID)[0], ack)
+	f.equal("lanes", f.stats()[agent].Lanes, 0)
 }
 
 func rouses(f *fixture) {
