@@ -23,7 +23,7 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 	job := t.lease.Job
 	target := f.target.Load()
 	if target.Policy.over(job, t.storeNow()) {
-		f.finish(ctx, t, done{verdict: bury(queue.Verdict{Reason: job.LastError}, reasonMaxAge)})
+		f.finish(ctx, t, done{verdict: bury(queue.Verdict{Reason: job.LastError}, ReasonMaxAge)})
 		return
 	}
 	if !t.fresh() {

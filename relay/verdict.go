@@ -9,9 +9,11 @@ import (
 	"github.com/imrelay/imrelay/relay/queue"
 )
 
-// Reasons for which an event is dead that do not come from the agent's answer.
+// ReasonMaxAge is why an event is dead that nobody may attempt any more.
+const ReasonMaxAge = "older than retry.max_age"
+
+// Further reasons for which an event is dead that do not come from the agent's answer.
 const (
-	reasonMaxAge      = "older than retry.max_age"
 	reasonMaxAttempts = "reached retry.max_attempts"
 	reasonStuck       = "stuck, and on_stuck is bury"
 )
@@ -106,7 +108,7 @@ func (j judge) verdict(job queue.Job, r result) queue.Verdict {
 		return v
 	}
 	if j.policy.over(job, j.now) {
-		return bury(v, reasonMaxAge)
+		return bury(v, ReasonMaxAge)
 	}
 	if j.policy.MaxAge > 0 { // looked at when it is too old, not at the next turn of the curve
 		v.Delay = max(min(v.Delay, job.Since.Add(j.policy.MaxAge).Sub(j.now)), v.Hold)

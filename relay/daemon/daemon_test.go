@@ -314,6 +314,27 @@ routes: [{agent: a, when: "1 +"}]
 	}
 }
 
+// What is too old is dead although nobody attempts it, its conversation being paused.
+func TestTooOldWhilePaused(t *testing.T) {
+	t.Parallel()
+	text1 := strings.Replace(baseConfig, "    timeout: 1s\nclients", "    timeout: 1s\n    retry: {base: 100ms, cap: 100ms, park_after: 1s, max_age: 1s}\nclients", 1)
+	r := start(t, text1)
+	if a := r.admin(http.MethodPost, "pause", `{"im":"wechat","conversation":"wxid_alice"}`); a.status != 200 {
+		t.Fatalf("pause: got %d %s", a.status, a.body)
+	}
+	id, _ := r.inbound(text(1, "wxid_alice", "hi")).object(t)["eventId"].(string)
+	if s := r.state(id); s != "queued" {
+		t.Fatalf("paused: got %s", s)
+	}
+	r.stop()
+	<-time.After(1100 * time.Millisecond)
+	r.run(text1)
+	eventually(t, "it is dead", func() bool { return r.state(id) == "dead" })
+	if n := len(r.agent.requests()); n != 0 {
+		t.Errorf("it was attempted %d times", n)
+	}
+}
+
 // Events of an agent that is configured no more are not forgotten silently.
 func TestAgentConfiguredNoMore(t *testing.T) {
 	t.Parallel()

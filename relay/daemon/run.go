@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/imrelay/imrelay/relay"
 )
 
 // Run serves until ctx ends or a listener fails, and then stops in order: nothing new is accepted (503), answers under
@@ -73,23 +75,55 @@ func (d *Daemon) stop(stopDelivering func(), working *sync.WaitGroup) error {
 	return errors.Join(errs...)
 }
 
-// sweep removes what is over, once a while.
+// sweep removes what is over, and gives up what nobody attempts, at the start and then once a while.
 func (d *Daemon) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
+		for name, sweep := range map[string]func(context.Context) error{
+			"queue": d.store.queue.Sweep, "ledger": d.store.ledger.Sweep, "max_age": d.expire,
+		} {
+			if err := sweep(ctx); err != nil && ctx.Err() == nil {
+				d.log.Error("cannot remove what is over", zap.String("event", "store.failed"), zap.String("sweep", name),
+					zap.Error(err))
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		for name, sweep := range map[string]func(context.Context) error{
-			"queue": d.store.queue.Sweep, "ledger": d.store.ledger.Sweep,
-		} {
-			if err := sweep(ctx); err != nil && ctx.Err() == nil {
-				d.log.Error("cannot remove what is over", zap.String("event", "store.failed"), zap.String("store", name),
-					zap.Error(err))
-			}
+	}
+}
+
+// expire gives up the events that are too old and that nobody attempts: their conversation or agent is paused, or the
+// agent is configured no more, and then they are kept for as long as any might be.
+func (d *Daemon) expire(ctx context.Context) error {
+	stats, err := d.store.queue.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	for agent := range stats {
+		age := d.cfg.Dedupe.Window
+		if policy, ok := d.policy(agent); ok {
+			age = policy.MaxAge
+		}
+		n, err := d.store.queue.Expire(ctx, agent, age, relay.ReasonMaxAge)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			d.log.Error("events are dead that nobody attempted", zap.String("event", "delivery.dead"),
+				zap.String("agent", agent), zap.Int("events", n), zap.String("error", relay.ReasonMaxAge))
 		}
 	}
+	return nil
+}
+
+// policy is the agent's, as configured now.
+func (d *Daemon) policy(agent string) (relay.Policy, bool) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	t, ok := d.plan.targets[agent]
+	return t.Policy, ok
 }
