@@ -101,39 +101,6 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
-func TestFlippedBitIsNeverDelivered(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.opts.Budget = -1
-	q := w.open(t)
-	bad, good := sample(1, 2), sample(2, 2)
-	bad.Body, good.Body = bytes.Repeat([]byte("bittern "), 64), bytes.Repeat([]byte("avocet "), 64)
-	put(t, q, bad, good)
-	w.close(t)
-	path := filepath.Join(w.files.Dir, "imrelay.db")
-	file, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("read file: %v", err)
-	}
-	at := bytes.Index(file, bad.Body)
-	if at < 0 {
-		t.Fatal("body not found in the file")
-	}
-	file[at+100] ^= 4
-	if err := os.WriteFile(path, file, 0o600); err != nil {
-		t.Fatalf("write file: %v", err)
-	}
-	q = w.open(t)
-	ls := take(t, q)
-	if len(ls) != 1 || ls[0].Job.ID != good.ID || !bytes.Equal(ls[0].Job.Body, good.Body) {
-		t.Errorf("Take: got %d leases, want only the intact job", len(ls))
-	}
-	j, err := q.Get(t.Context(), bad.ID)
-	if err != nil || j.State != queue.Dead || j.LastError != "corrupt" {
-		t.Errorf("Get: got %v %q, %v, want it dead as corrupt", j.State, j.LastError, err)
-	}
-}
-
 func TestFailedSyncIsFinal(t *testing.T) {
 	t.Parallel()
 	var broken atomic.Bool

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/queue/lanes"
 	"github.com/imrelay/imrelay/relay/queue/record"
@@ -41,7 +43,8 @@ func (q *Queue) Take(ctx context.Context, w queue.Want) (queue.Taken, error) {
 		l.Job.Leased = true
 		if !records[i].Intact() {
 			if err := q.Settle(ctx, l, queue.Verdict{Action: queue.Bury, Reason: record.Corrupt}); err != nil {
-				return taken, err
+				// Its lease lapses: given back at once, the next Take would meet it at once.
+				q.log.Warn("corrupt job not buried yet", zap.String("event", l.Job.ID), zap.Error(err))
 			}
 			continue
 		}
