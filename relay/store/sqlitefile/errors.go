@@ -79,3 +79,18 @@ func fateOfCode(code int) fate {
 	}
 	return fateOp
 }
+
+// beginError says that a transaction did not begin: no op of it was tried, so none is to blame. Somebody else, such as a
+// shell on the file, may have it locked; to ask again for each op would take the busy timeout each time.
+type beginError struct{ err error }
+
+// Error implements error.
+func (e *beginError) Error() string { return "begin: " + e.err.Error() }
+
+// Unwrap returns what kept it from beginning.
+func (e *beginError) Unwrap() error { return e.err }
+
+func notBegun(err error) bool {
+	_, ok := errors.AsType[*beginError](err)
+	return ok
+}

@@ -170,7 +170,7 @@ func (w *writer) gather(batch []*Commit) ([]*Commit, bool) {
 // process commits the batch, or each op of it alone if that fails, and answers.
 func (w *writer) process(batch []*Commit) {
 	err := w.commit(batch)
-	if err != nil && len(batch) > 1 && w.file.failure.Load() == nil {
+	if err != nil && len(batch) > 1 && !notBegun(err) && w.file.failure.Load() == nil {
 		w.processAlone(batch, fateOf(err) == fateFull)
 	} else {
 		for _, c := range batch {
@@ -190,14 +190,21 @@ func (w *writer) process(batch []*Commit) {
 }
 
 // processAlone redoes the ops one by one. When the disk is full only settles are tried: they may find room where new
-// rows do not.
+// rows do not. Once a transaction could not begin none is tried any more.
 func (w *writer) processAlone(batch []*Commit, full bool) {
+	var stuck error
 	for i, c := range batch {
-		if full && c.kind == Accept {
+		switch {
+		case stuck != nil:
+			c.err = stuck
+		case full && c.kind == Accept:
 			c.err = ErrFull
-		} else {
+		default:
 			c.err = w.commit(batch[i : i+1])
 			full = full || fateOf(c.err) == fateFull
+			if notBegun(c.err) {
+				stuck = c.err
+			}
 		}
 		w.applied(batch[i : i+1])
 	}
@@ -219,7 +226,7 @@ func (w *writer) commit(batch []*Commit) error {
 		return err.err
 	}
 	if _, err := w.tx.Exec("BEGIN IMMEDIATE"); err != nil {
-		return w.judge(fmt.Errorf("begin: %w", err))
+		return w.judge(&beginError{err})
 	}
 	if err := w.runOps(batch); err != nil {
 		return w.rollback(err)
