@@ -19,6 +19,8 @@
 // claim was a resend. After Note, or a Release with a record, it is free to be claimed by the same content only, and the
 // next claim goes on from the record; Find calls such a row Failed.
 //
+// A holder who cannot store an outcome keeps trying, and gives up with Abandon: that is as if it had been lost.
+//
 // A store that only one process can open makes Unknown of every Started row, and frees every Claimed one, when it
 // opens.
 package dedupe

@@ -112,6 +112,9 @@ type Mailbox interface {
 	Renew(ctx context.Context, es []Entry) ([]Entry, error)
 	// Waiting counts the Waiting rows.
 	Waiting(ctx context.Context) (int, error)
+	// Abandon ends a claim whose holder cannot store what became of it: the row becomes what it would be if the holder
+	// had been lost. It writes nothing and never blocks. A store whose leases lapse may leave it to them.
+	Abandon(e Entry)
 }
 
 // Store is all that an implementation offers.

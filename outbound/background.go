@@ -253,7 +253,6 @@ func (s *Sender) take(ctx context.Context, e dedupe.Entry) {
 	s.adopt(j, e)
 	if err := s.begin(); err != nil {
 		s.release(ctx, j)
-		s.claims.drop(e.ID)
 		return
 	}
 	unreadable := s.restore(j, e)
@@ -264,7 +263,6 @@ func (s *Sender) take(ctx context.Context, e dedupe.Entry) {
 	go func() {
 		defer s.active.Done()
 		s.background(context.WithoutCancel(ctx), d, j, unreadable)
-		s.claims.drop(e.ID)
 		if known {
 			d.leave(j.ticket)
 		} else {

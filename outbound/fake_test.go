@@ -152,6 +152,11 @@ func newRigOn(t *testing.T, store *memdedupe.Ledger, im *fakeIM, opts ...option)
 		t.Fatalf("new: %v", err)
 	}
 	r.Sender = s
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
 	return r
 }
 
@@ -284,6 +289,20 @@ func (b *brokenStore) Start(ctx context.Context, e dedupe.Entry, rec []byte) err
 		return err
 	}
 	return b.Store.Start(ctx, e, rec)
+}
+
+func (b *brokenStore) Release(ctx context.Context, e dedupe.Entry, rec []byte) error {
+	if err := b.err("release"); err != nil {
+		return err
+	}
+	return b.Store.Release(ctx, e, rec)
+}
+
+func (b *brokenStore) Note(ctx context.Context, e dedupe.Entry, rec []byte) error {
+	if err := b.err("note"); err != nil {
+		return err
+	}
+	return b.Store.Note(ctx, e, rec)
 }
 
 func (b *brokenStore) Finish(ctx context.Context, e dedupe.Entry, s dedupe.Status, rec []byte) error {

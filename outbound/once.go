@@ -147,7 +147,12 @@ func (s *Sender) claim(ctx context.Context, j *job, queued []byte) (dedupe.Entry
 
 func (s *Sender) sendClaimed(ctx context.Context, j *job, e dedupe.Entry) (Result, *Error) {
 	s.adopt(j, e)
-	defer s.claims.drop(e.ID)
+	// An unreadable record, or a connector that panics, must not leave the key held.
+	defer func() {
+		if !j.over {
+			s.abandon(e)
+		}
+	}()
 	var err error
 	if j.rec, err = decodeRecord(e.Record); err != nil {
 		return Result{}, errStore(err)

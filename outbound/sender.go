@@ -267,8 +267,8 @@ type job struct {
 	rec   record
 	// pieces are what is left of the text.
 	pieces []Piece
-	// started says that the ledger counts with a call under way.
-	started bool
+	// started says that the ledger counts with a call under way, over that it was told the outcome.
+	started, over bool
 	// ticket is its place in the line.
 	ticket *ticket
 	// told says that its last failure was logged.

@@ -2,7 +2,6 @@ package outbound
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/sethvargo/go-retry"
@@ -107,65 +106,4 @@ func (s *Sender) unstarted(ctx context.Context, j *job, err *Error) *Error {
 	}
 	s.release(ctx, j)
 	return err
-}
-
-// start makes durable that a part is about to go.
-func (s *Sender) start(ctx context.Context, j *job) *Error {
-	if !j.kept || j.started {
-		return nil
-	}
-	b, err := j.rec.encode()
-	if err == nil {
-		err = s.commit(ctx, func(ctx context.Context) error { return s.store.Start(ctx, j.entry, b) })
-	}
-	switch {
-	case err == nil:
-		j.started = true
-		return nil
-	case errors.Is(err, dedupe.ErrLost):
-		return errInProgress()
-	}
-	return errStore(err)
-}
-
-// note makes durable that nothing is under way.
-func (s *Sender) note(ctx context.Context, j *job) {
-	s.keep(ctx, j, func(ctx context.Context, b []byte) error { return s.store.Note(ctx, j.entry, b) })
-}
-
-func (s *Sender) finish(ctx context.Context, j *job, state dedupe.Status) {
-	s.keep(ctx, j, func(ctx context.Context, b []byte) error { return s.store.Finish(ctx, j.entry, state, b) })
-}
-
-// release gives the key back, with the parts that were sent.
-func (s *Sender) release(ctx context.Context, j *job) {
-	s.keep(ctx, j, func(ctx context.Context, b []byte) error {
-		if len(j.rec.IDs) == 0 {
-			b = nil
-		}
-		return s.store.Release(ctx, j.entry, b)
-	})
-}
-
-// keep stores the record. What was sent was sent: a ledger that fails now is for the log, and for a repeat of the key,
-// which finds the outcome unknown.
-func (s *Sender) keep(ctx context.Context, j *job, store func(ctx context.Context, b []byte) error) {
-	if !j.kept {
-		return
-	}
-	j.started = false
-	b, err := j.rec.encode()
-	if err == nil {
-		err = s.commit(ctx, func(ctx context.Context) error { return store(ctx, b) })
-	}
-	if err != nil {
-		s.unkept(j, err)
-	}
-}
-
-// commit changes the ledger even if the caller has left.
-func (s *Sender) commit(ctx context.Context, change func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeBound)
-	defer cancel()
-	return change(ctx)
 }

@@ -9,6 +9,7 @@ import (
 // leaseChecks are about holders that are lost while the store lives on.
 func leaseChecks() []check {
 	return []check{
+		{"an abandoned row is what a lost holder leaves", abandoned},
 		{"a claimed row that lapses is free", func(p *probe) {
 			p.claim(syncClaim("k"), dedupe.Claimed)
 			p.lapse()
@@ -123,4 +124,37 @@ func (p *probe) renew(es []dedupe.Entry, keys ...string) {
 	if !slices.Equal(got, keys) {
 		p.Fatalf("renew: got %v, want %v", got, keys)
 	}
+}
+
+// abandoned gives up rows in each of their states. A store may leave it to the lease.
+func abandoned(p *probe) {
+	started := p.claim(syncClaim("started"), dedupe.Claimed)
+	p.start(started, "under way")
+	noted := p.claim(syncClaim("noted"), dedupe.Claimed)
+	p.start(noted, "1 under way")
+	p.note(noted, "1 sent")
+	held := []dedupe.Entry{p.claim(syncClaim("claimed"), dedupe.Claimed), started, noted}
+	p.claim(queued("first", "lane"), dedupe.Waiting)
+	p.claim(queued("second", "lane"), dedupe.Waiting)
+	p.claim(queued("called", "other"), dedupe.Waiting)
+	taken := p.take(3, "first", "called")
+	p.start(taken[1], "under way")
+	for _, e := range append(held, taken...) {
+		stale := e
+		stale.Token--
+		p.Store.Abandon(stale)
+		if kept, err := p.Store.Renew(p.Context(), []dedupe.Entry{e}); err != nil || len(kept) != 1 {
+			p.Fatalf("renew %s after a stale holder gave up: got %d, %v; want it held", e.Key, len(kept), err)
+		}
+		p.Store.Abandon(e)
+		p.Store.Abandon(e)
+	}
+	p.lapse()
+	p.findNone("openclaw", "msg_claimed")
+	p.claim(with(syncClaim("claimed"), otherContent), dedupe.Claimed)
+	p.claimRecord(syncClaim("started"), dedupe.Unknown, "under way")
+	p.claimRecord(syncClaim("noted"), dedupe.Claimed, "1 sent")
+	p.find("msg_called", dedupe.Unknown)
+	p.finish(p.take(3, "first")[0], dedupe.Done, "sent")
+	p.take(3, "second")
 }

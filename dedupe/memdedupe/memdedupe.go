@@ -227,6 +227,20 @@ func (l *Ledger) Waiting(ctx context.Context) (int, error) {
 	return n, nil
 }
 
+// Abandon implements [dedupe.Mailbox].
+func (l *Ledger) Abandon(e dedupe.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := name{e.Owner, e.Key}
+	r := l.rows[n]
+	if r == nil || e.Token == 0 || r.token != e.Token {
+		return
+	}
+	if r.drop(); r.entry.Status == 0 {
+		delete(l.rows, n)
+	}
+}
+
 // Sweep implements [dedupe.Store].
 func (l *Ledger) Sweep(ctx context.Context) error {
 	now, done, err := l.enter(ctx, "sweep")

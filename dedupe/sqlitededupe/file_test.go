@@ -283,3 +283,22 @@ func TestDamagedRow(t *testing.T) {
 		t.Errorf("lines about lost messages: got %d, want 2", n)
 	}
 }
+
+// Without leases a holder who gives up frees the key and the lane at once.
+func TestAbandonWithoutALease(t *testing.T) {
+	t.Parallel()
+	d := openDisk(t, t.TempDir(), sqlitededupe.Options{Window: window})
+	e := claim(t, d.ledger, claimOf("k"), dedupe.Claimed)
+	must(t, d.ledger.Start(t.Context(), e, nil))
+	d.ledger.Abandon(e)
+	claim(t, d.ledger, claimOf("k"), dedupe.Unknown)
+	claim(t, d.ledger, queuedOf("q"), dedupe.Waiting)
+	for range 2 {
+		es, err := d.ledger.Take(t.Context(), 1)
+		must(t, err)
+		if len(es) != 1 {
+			t.Fatalf("take: got %d rows, want the one that waits", len(es))
+		}
+		d.ledger.Abandon(es[0])
+	}
+}

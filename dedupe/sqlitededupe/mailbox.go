@@ -170,6 +170,20 @@ func (l *Ledger) Renew(ctx context.Context, es []dedupe.Entry) ([]dedupe.Entry, 
 	return kept, nil
 }
 
+// Abandon implements [dedupe.Mailbox]. From now on the row is what is on disk.
+func (l *Ledger) Abandon(e dedupe.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.held[name{e.Owner, e.Key}]
+	switch {
+	case h == nil || e.Token == 0 || h.token != e.Token || h.busy:
+	case h.started:
+		l.drop(h)
+	default:
+		l.putBack(h)
+	}
+}
+
 // Waiting implements [dedupe.Mailbox].
 func (l *Ledger) Waiting(ctx context.Context) (int, error) {
 	if _, err := l.enter(ctx); err != nil {
