@@ -72,6 +72,7 @@ type move struct {
 
 func (m *move) add(c *cobra.Command) {
 	m.filter.add(c)
+	c.Flags().IntVar(&m.filter.limit, "limit", 0, "with --all: at most so many, the newest; 0: all")
 	c.Flags().BoolVar(&m.all, "all", false, "all dead letters that the filters let through")
 	c.Flags().BoolVar(&m.yes, "yes", false, "do not ask, however many there are")
 	jsonFlag(c, &m.asJSON, "the counts as one JSON object")
@@ -129,7 +130,7 @@ func (a *app) move(ctx context.Context, m move, args []string) (err error) {
 		return misused("give ids, or --all with filters", "ids and --all do not go together")
 	case !m.all && len(args) == 0:
 		return misused("give ids, or --all with or without filters", "nothing is named to %s", m.verb)
-	case !m.all && m.filter.set():
+	case !m.all && (m.filter.set() || m.filter.limit > 0):
 		return misused("add --all, or leave the filters out", "filters go with --all")
 	}
 	q, err := m.filter.filter()
@@ -143,7 +144,7 @@ func (a *app) move(ctx context.Context, m move, args []string) (err error) {
 	defer func() { err = errors.Join(err, closeShelf()) }()
 	ids := dedupe(args)
 	if m.all {
-		if ids, err = deadIDs(ctx, s, q); err != nil {
+		if ids, err = deadIDs(ctx, s, q, m.filter.limit); err != nil {
 			return err
 		}
 	}
@@ -165,10 +166,10 @@ func dedupe(ids []string) []string {
 	return out
 }
 
-// deadIDs are the ids of all dead letters that the filter lets through, the oldest first.
-func deadIDs(ctx context.Context, s shelf, f queue.Filter) ([]string, error) {
+// deadIDs are the ids of the newest dead letters that the filter lets through, at most limit, the oldest first; 0: all.
+func deadIDs(ctx context.Context, s shelf, f queue.Filter, limit int) ([]string, error) {
 	f.States = []queue.State{queue.Dead}
-	jobs, err := collect(ctx, s, f, 0)
+	jobs, err := collect(ctx, s, f, limit)
 	if err != nil {
 		return nil, err
 	}
