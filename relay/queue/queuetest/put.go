@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ var putChecks = []check{
 	{"put/bodies survive byte for byte", bodiesSurvive},
 	{"put/a job comes back as it was put", jobsComeBack},
 	{"put/an id that exists fails alone", existingID},
+	{"put/an id that exists is named", namedID},
 	{"put/a context that is over changes nothing", contextOver},
 	{"put/wait tells of the head and of pauses", waits},
 	{"put/many at once are all there, in their lanes' order", manyAtOnce},
@@ -76,6 +78,22 @@ func existingID(f *fixture) {
 	if p := f.place(other)[0]; !p.Fresh {
 		f.Errorf("Put of that job alone: got %+v, want it fresh", p)
 	}
+}
+
+func namedID(f *fixture) {
+	first := f.job("c")
+	f.place(first)
+	var jobs []queue.Job
+	for range 40 {
+		jobs = append(jobs, f.job("c"))
+	}
+	jobs[23].ID = first.ID
+	_, err := f.q().Put(f.Context(), jobs...)
+	f.is("Put", err, queue.ErrState)
+	if err == nil || !strings.Contains(err.Error(), first.ID) {
+		f.Errorf("Put: got %v, want %s named", err, first.ID)
+	}
+	f.equal("queued", f.stats()[agent].Queued, 1)
 }
 
 func contextOver(f *fixture) {

@@ -92,8 +92,8 @@ func (p *pile) insert(tx *sqlitefile.Tx, rows []newRow) error {
 	if err != nil {
 		return err
 	}
-	if n != int64(len(rows)) { // which one, the run of each alone will tell
-		return fmt.Errorf("job %s: id exists: %w", rows[0].record.ID, queue.ErrState)
+	if n != int64(len(rows)) {
+		return existing(tx, rows)
 	}
 	p.args = p.args[:0]
 	for _, r := range rows {
@@ -101,6 +101,23 @@ func (p *pile) insert(tx *sqlitefile.Tx, rows []newRow) error {
 	}
 	_, err = tx.Exec(bodies, p.args...)
 	return err
+}
+
+// existing names the row that was ignored because there is another with its id.
+func existing(tx *sqlitefile.Tx, rows []newRow) error {
+	for _, r := range rows {
+		inserted := false
+		if _, err := tx.One(`SELECT seq FROM jobs WHERE id = ?`, func(at sqlitefile.Row) error {
+			inserted = at.Uint(0) == r.record.Seq
+			return nil
+		}, r.record.ID); err != nil {
+			return err
+		}
+		if !inserted {
+			return fmt.Errorf("job %s: id exists: %w", r.record.ID, queue.ErrState)
+		}
+	}
+	return fmt.Errorf("one of %d jobs: id exists: %w", len(rows), queue.ErrState)
 }
 
 func (p *pile) ack(tx *sqlitefile.Tx, kind ackKind, rs []*record.Record) error {
