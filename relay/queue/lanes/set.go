@@ -148,6 +148,9 @@ func (s *Set) put(l *lane) {
 			delete(a.lanes, l.chat)
 		}
 	case s.held(l.chat):
+		if s.chats[l.chat] != never {
+			a.poke() // the next Take tells when the pause ends
+		}
 	default:
 		l.redue()
 		if l.troubled {
@@ -155,7 +158,7 @@ func (s *Set) put(l *lane) {
 		} else {
 			a.calm.add(l)
 		}
-		if a.paused == 0 {
+		if a.paused != never {
 			a.poke()
 		}
 	}

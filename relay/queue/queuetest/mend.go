@@ -11,6 +11,7 @@ var pauseChecks = []check{
 	{"pause/a conversation's lanes are held and go on", pauseConversation},
 	{"pause/a leased lane is let finish", pauseLeased},
 	{"pause/it ends by itself", pauseEnds},
+	{"pause/who has nothing to do is told of its end", pauseEndTold},
 	{"pause/a second one replaces the first", pauseTwice},
 	{"pause/it is durable and listed", pauseListed},
 }
@@ -105,6 +106,33 @@ func pauseLeased(f *fixture) {
 		f.idle("of a lapsed lease in a paused lane")
 		resume(f, s)
 		f.is("Settle of the lapsed one", f.q().Settle(f.Context(), ls[0], ack), nil)
+	}
+}
+
+// pauseEndTold: a taker with nothing to do learns of a pause that ends by itself when something comes to wait for it.
+func pauseEndTold(f *fixture) {
+	for i, s := range []queue.Scope{{Agent: agent}, {Account: "stork", Conversation: "c"}} {
+		if next := f.want(all).Next; next != 0 {
+			f.Errorf("round %d: Next of an idle queue: got %v, want 0", i, next)
+		}
+		pause(f, s, time.Minute)
+		wake := f.q().Wake(agent)
+		select {
+		case <-wake:
+		default:
+		}
+		got := f.put("c")
+		select {
+		case <-wake:
+		case <-time.After(5 * time.Second):
+			f.Fatalf("round %d: Put into a pause that ends woke nobody", i)
+		}
+		taken := f.want(all)
+		if len(taken.Leases) != 0 || taken.Next <= 0 || taken.Next > time.Minute {
+			f.Errorf("round %d: got %d leases and Next %v, want none and the pause's end", i, len(taken.Leases), taken.Next)
+		}
+		f.h.Advance(taken.Next)
+		f.settle(f.expect("when the pause ends", got[0])[0], ack)
 	}
 }
 

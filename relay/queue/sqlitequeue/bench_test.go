@@ -77,6 +77,22 @@ func BenchmarkPut(b *testing.B) {
 	})
 }
 
+// BenchmarkPutThousand is the largest call that callers make: others wait that long behind it.
+func BenchmarkPutThousand(b *testing.B) {
+	w := newWorld(b)
+	w.opts.Clock = nil
+	q := w.open(b)
+	n := 0
+	for b.Loop() {
+		jobs := make([]queue.Job, 1000)
+		for i := range jobs {
+			jobs[i] = sample(n, 500)
+			n++
+		}
+		put(b, q, jobs...)
+	}
+}
+
 // BenchmarkLifeCycle is a put, a take and an ack: each writer puts a job and then settles one that is due.
 func BenchmarkLifeCycle(b *testing.B) {
 	bench(b, func(b *testing.B, q *sqlitequeue.Queue, writers int) {

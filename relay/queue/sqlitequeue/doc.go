@@ -13,9 +13,9 @@
 //
 // A key is kept as the first half of its SHA-256. Those of new jobs stand in their job's row, and in memory; once some
 // thousands have gathered, more as the tables grow, they are moved, in the order of their hashes, into the table of their
-// period. A period is a day, whatever the dedupe window is, so that the file can be opened with another window; a table is
-// emptied in steps and dropped when all of it is over. Whether a key is within the window is told by the time stored with
-// it. A Bloom filter for each table says "surely not" for nearly all new keys without a look at the disk.
+// period. A period is a day, whatever the dedupe window is, so that the file can be opened with another window. A table
+// is emptied in steps and dropped when all of it is over. Whether a key is within the window is told by the time stored
+// with it. A Bloom filter for each table says "surely not" for nearly all new keys without a look at the disk.
 //
 // # Time
 //

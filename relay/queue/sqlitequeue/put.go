@@ -11,6 +11,8 @@ import (
 )
 
 // Put implements queue.Putter. A job whose ID exists already fails the call with ErrState, and nothing of it is stored.
+// A call is one op, and what else there is to commit waits behind it: about 50 µs a job. Callers bound how many they give
+// at once; a thousand of 1 KB take about 50 ms.
 func (q *Queue) Put(ctx context.Context, jobs ...queue.Job) ([]queue.Placed, error) {
 	if err := q.check(ctx); err != nil {
 		return nil, err

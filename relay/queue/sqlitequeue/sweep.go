@@ -133,23 +133,31 @@ func (q *Queue) remove(ctx context.Context, rows []swept) error {
 	if err := q.keepKeys(ctx, rows[len(rows)-1].seq); err != nil {
 		return err
 	}
+	return q.eachSwept(ctx, rows, func(tx *sqlitefile.Tx, r swept) (bool, error) {
+		n, err := tx.Exec(`DELETE FROM jobs WHERE seq = ? AND state = ?`, r.seq, uint8(r.state))
+		if err != nil || n == 0 {
+			return false, err
+		}
+		_, err = tx.Exec(`DELETE FROM bodies WHERE seq = ?`, r.seq)
+		return true, err
+	})
+}
+
+// eachSwept calls the function for every row in one op, and books those for which it says that something was removed.
+func (q *Queue) eachSwept(ctx context.Context, rows []swept, remove func(*sqlitefile.Tx, swept) (bool, error)) error {
 	var done []entry
 	return q.file.Do(ctx, sqlitefile.Settle, &sqlitefile.Func{
 		Do: func(tx *sqlitefile.Tx) error {
 			done = done[:0]
 			for _, r := range rows {
-				n, err := tx.Exec(`DELETE FROM jobs WHERE seq = ? AND state = ?`, r.seq, uint8(r.state))
+				removed, err := remove(tx, r)
 				if err != nil {
 					return err
 				}
-				if n == 0 {
-					continue
+				if removed {
+					q.books.note(r.entry)
+					done = append(done, r.entry)
 				}
-				if _, err := tx.Exec(`DELETE FROM bodies WHERE seq = ?`, r.seq); err != nil {
-					return err
-				}
-				q.books.note(r.entry)
-				done = append(done, r.entry)
 			}
 			return nil
 		},
@@ -197,27 +205,9 @@ func (q *Queue) sweepBodies(ctx context.Context) error {
 }
 
 func (q *Queue) removeBodies(ctx context.Context, rows []swept) error {
-	var done []entry
-	return q.file.Do(ctx, sqlitefile.Settle, &sqlitefile.Func{
-		Do: func(tx *sqlitefile.Tx) error {
-			done = done[:0]
-			for _, r := range rows {
-				n, err := tx.Exec(`DELETE FROM bodies WHERE seq = ?`, r.seq)
-				if err != nil {
-					return err
-				}
-				if n == 1 {
-					q.books.note(r.entry)
-					done = append(done, r.entry)
-				}
-			}
-			return nil
-		},
-		Done: func() {
-			for _, e := range done {
-				q.books.apply(e)
-			}
-		},
+	return q.eachSwept(ctx, rows, func(tx *sqlitefile.Tx, r swept) (bool, error) {
+		n, err := tx.Exec(`DELETE FROM bodies WHERE seq = ?`, r.seq)
+		return n == 1, err
 	})
 }
 
