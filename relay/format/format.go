@@ -1,5 +1,8 @@
 // Package format holds what the formats share: the check that a body is JSON, a look into it that copies nothing, and
 // the rules for ids, times and strings that every IM needs. It knows no IM; those are its children.
+//
+// A body with a list of up to 1000 messages is split into them. One with more is a single event of kind "other" with
+// the whole body: nothing of it is lost, but no part of it is known as a message, as a repeat, or as somebody's.
 package format
 
 import (
@@ -27,6 +30,9 @@ const (
 	maxDepth = 10_000
 	// maxID is the longest id that is kept as it is.
 	maxID = 256
+	// maxBatch is how many messages of one body are told apart: each becomes a stored event of its own, and a body of a
+	// megabyte could hold a hundred thousand. No server that we know sends a tenth of this.
+	maxBatch = 1000
 	// exact is the first whole number from which a float64 skips some.
 	exact = 1 << 53
 )
@@ -51,7 +57,8 @@ func valid(body []byte) bool {
 // Batch reads a list of messages, one envelope each, with read. A list of several is split: what is delivered of each is
 // its element exactly as it stands in body, so list must have been reached from there by [Members], ForEach or a plain
 // path. A list of one is not: its body is delivered whole. null and {} hold nothing that could be lost; a list of them
-// is no message. A list of other things than objects is none that we know, and stays in one piece.
+// is no message. A list of other things than objects is none that we know, and stays in one piece; so does one of more
+// than 1000 messages, whose body is delivered whole as [KindOther].
 func Batch(body []byte, list gjson.Result, read func(v gjson.Result, raw []byte) relay.Envelope) []relay.Envelope {
 	var found []gjson.Result
 	odd := false
@@ -60,10 +67,10 @@ func Batch(body []byte, list gjson.Result, read func(v gjson.Result, raw []byte)
 		if v.IsObject() && !empty(v.Raw) {
 			found = append(found, v)
 		}
-		return !odd
+		return !odd && len(found) <= maxBatch
 	})
 	switch {
-	case odd:
+	case odd, len(found) > maxBatch:
 		return Other(body)
 	case len(found) == 0:
 		return Meta(body)

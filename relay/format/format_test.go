@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tidwall/gjson"
 
+	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/format"
 )
 
@@ -95,5 +96,39 @@ func TestFingerprintCountsBorders(t *testing.T) {
 	}
 	if a, b := format.Fingerprint("a", ""), format.Fingerprint("a"); a == b {
 		t.Errorf("a missing part and an empty one have the same fingerprint %q", a)
+	}
+}
+
+// TestBatchOfTooMany keeps a body whole that would become more events than anybody means to send.
+func TestBatchOfTooMany(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		messages  int
+		envelopes int
+		kind      string
+	}{
+		{"as many as are split", 1000, 1000, format.KindText},
+		{"one more", 1001, 1, format.KindOther},
+		{"far more", 200_000, 1, format.KindOther},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			body := []byte(`[` + strings.Repeat(`null,{},{"a":1},`, tt.messages) + `{}]`)
+			list, err := format.Open(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := func(_ gjson.Result, raw []byte) relay.Envelope {
+				return relay.Envelope{Kind: format.KindText, Raw: raw}
+			}
+			got := format.Batch(body, list, read)
+			if len(got) != tt.envelopes || got[0].Kind != tt.kind {
+				t.Fatalf("got %d envelopes of kind %q, want %d of %q", len(got), got[0].Kind, tt.envelopes, tt.kind)
+			}
+			if tt.envelopes == 1 && len(got[0].Raw) != len(body) {
+				t.Errorf("got %d bytes to deliver, want the whole body of %d", len(got[0].Raw), len(body))
+			}
+		})
 	}
 }

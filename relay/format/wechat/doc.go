@@ -7,6 +7,7 @@
 //
 //   - A body with a list of messages (AddMsgs or messages, at the top or in Data) is one envelope for each, with the
 //     element's bytes exactly as they stood there. A list of one is not a batch: its body is delivered whole.
+//     Nor is one of more than 1000, whose body is one event of kind "other".
 //   - Conversation: the side that is a room, else the peer that is not the owner. The owner is the envelope's Wxid, else
 //     the configured self. If neither is known, it is the side that the message came from, and the other is in Peers.
 //   - Self: the sender is the owner, or the body says isSelf. In a group a message to the room, instead of from it, is
