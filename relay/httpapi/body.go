@@ -22,8 +22,8 @@ const (
 )
 
 // pacedBody is a request body that must keep a pace: its connection has a read deadline from the start of the request,
-// which moves as bytes arrive and goes away with the last one. A body that nobody reads keeps the deadline, so that
-// the server does not wait for it either.
+// which moves as bytes arrive. net/http takes it away behind the last one, where it begins to read only to notice a
+// hang-up. A body that nobody reads keeps the deadline, so that the server does not wait for it either.
 type pacedBody struct {
 	io.ReadCloser
 
@@ -43,11 +43,7 @@ func (b *pacedBody) begin(w http.ResponseWriter, r *http.Request, grace time.Dur
 func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.got += int64(n)
-	switch err {
-	case io.EOF:
-		// What follows is the wait for the handler, during which the server reads only to notice a hang-up.
-		_ = b.rc.SetReadDeadline(time.Time{})
-	case nil:
+	if err == nil {
 		_ = b.rc.SetReadDeadline(b.start.Add(b.grace + time.Duration(b.got)*time.Second/bodyRate))
 	}
 	return n, err

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/httpapi"
 )
 
@@ -178,20 +180,42 @@ func TestDrippingBody(t *testing.T) {
 	answer(t, bufio.NewReader(conn)).want(t, http.StatusRequestTimeout, "request_timeout")
 }
 
-// TestSteadyBody may take its time as long as it keeps the pace, and the deadline is gone when it is whole.
+// TestSteadyBody may take its time as long as it keeps the pace.
 func TestSteadyBody(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(o *httpapi.Options) { o.BodyGrace = 300 * time.Millisecond })
+	r := newRig(t, func(o *httpapi.Options) { o.BodyGrace, o.Table.MaxInbound = time.Second, 1<<20 })
 	conn := r.dial()
 	in := bufio.NewReader(conn)
-	body := strings.Repeat("a", 4096)
-	for range 3 {
-		write(t, conn, "POST /im/open/inbound HTTP/1.1\r\nHost: x\r\nContent-Length: 4096\r\n\r\n"+body[:4000])
-		// 4000 bytes earn 250ms beyond the grace.
-		<-time.After(350 * time.Millisecond)
-		write(t, conn, body[4000:])
+	body := strings.Repeat("a", 160<<10)
+	for range 2 {
+		write(t, conn, "POST /im/open/inbound HTTP/1.1\r\nHost: x\r\nContent-Length: 163840\r\n\r\n"+body[:len(body)-1])
+		// What came earns ten seconds beyond the grace.
+		<-time.After(1500 * time.Millisecond)
+		write(t, conn, "a")
 		answer(t, in).want(t, http.StatusAccepted, "")
-		<-time.After(350 * time.Millisecond)
+	}
+}
+
+// TestWholeBody has no deadline any more: it would end the wait for the agent.
+func TestWholeBody(t *testing.T) {
+	t.Parallel()
+	const grace = 100 * time.Millisecond
+	r := newRig(t, func(o *httpapi.Options) { o.BodyGrace = grace })
+	r.acceptor.mu.Lock()
+	r.acceptor.accept = func(ctx context.Context, _ relay.Post) (relay.Acceptance, error) {
+		select {
+		case <-ctx.Done():
+			return relay.Acceptance{}, context.Cause(ctx)
+		case <-time.After(3 * grace):
+			return relay.Acceptance{EventIDs: []string{"evt_1"}}, nil
+		}
+	}
+	r.acceptor.mu.Unlock()
+	conn := r.dial()
+	in := bufio.NewReader(conn)
+	for range 2 {
+		write(t, conn, "POST /im/open/inbound HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+		answer(t, in).want(t, http.StatusAccepted, "")
 	}
 }
 
