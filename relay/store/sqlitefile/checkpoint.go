@@ -13,6 +13,7 @@ const (
 type checkpointer struct {
 	tx     *Tx
 	finish func(stop <-chan struct{})
+	final  func(error) bool
 	broken func(error)
 	kick   chan struct{}
 	quit   chan struct{}
@@ -45,7 +46,7 @@ func (c *checkpointer) run() {
 			return
 		case <-c.kick:
 		}
-		if err := passive(c.tx); fateOf(err) == fateFinal {
+		if err := passive(c.tx); c.final(err) {
 			c.broken(err)
 			return
 		}
@@ -88,7 +89,7 @@ func (w *writer) checkpoint() {
 	if w.file.failure.Load() != nil {
 		return
 	}
-	if err := passive(w.tx); fateOf(err) == fateFinal {
+	if err := passive(w.tx); w.file.fate(err) == fateFinal {
 		w.file.fail(err)
 		return
 	}

@@ -43,7 +43,7 @@
 //
 // # Failures
 //
-// [ErrFull]: the disk is full, or, for Accept ops, its free space is under the reserve. Nothing was changed, and it heals
+// [ErrFull]: the disk or a quota is full, or, for Accept ops, free space is under the reserve. Nothing was changed, it heals
 // by itself. [ErrFailed]: an I/O error, or a sync that failed. That is final: what the disk holds is no longer known, so
 // every later call fails too, [File.Err] tells, and only a restart looks at the disk again. [ErrClosed]: after Close.
 // Any other error of Do is that of the op's own Exec; nothing of the op was changed.

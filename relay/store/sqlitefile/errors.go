@@ -54,6 +54,9 @@ const (
 
 // fateOf tells errors of the disk from those of an op. A shared-memory file that cannot grow is a full disk too.
 func fateOf(err error) fate {
+	if errors.Is(err, ErrFull) {
+		return fateFull
+	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return fateOfCode(e.Code())
 	}

@@ -24,6 +24,8 @@ type Options struct {
 	MaxPending int64
 	// Space looks at the disk; nil: it asks the system. For tests.
 	Space func() (Space, error)
+	// Probe writes a little to the disk after a write failed for an unknown reason; nil: into Dir. For tests.
+	Probe func() error
 	// BeforeCommit is called in place of a commit that its error then fails as the disk would. For tests; nil: never.
 	BeforeCommit func() error
 	// Now is the clock that limits looks at the disk; nil: time.Now. For tests.
@@ -44,6 +46,7 @@ type File struct {
 	log    *zap.Logger
 	lock   *flock.Flock
 	gauge  gauge
+	probe  func() error
 	writer *writer
 	ckpt   *checkpointer
 	reads  chan *Tx
@@ -83,7 +86,10 @@ func open(ctx context.Context, dir string, o Options) (*File, error) {
 	if f.log == nil {
 		f.log = zap.NewNop()
 	}
-	f.gauge = gauge{look: o.Space, now: o.Now}
+	f.gauge, f.probe = gauge{look: o.Space, now: o.Now}, o.Probe
+	if f.probe == nil {
+		f.probe = func() error { return probe(dir) }
+	}
 	if f.gauge.look == nil {
 		f.gauge.look = func() (Space, error) { return diskSpace(dir) }
 	}
@@ -97,6 +103,7 @@ func open(ctx context.Context, dir string, o Options) (*File, error) {
 	f.ckpt = newCheckpointer(conns[1])
 	f.writer = newWriter(f, conns[0], o)
 	f.ckpt.finish = f.writer.finishCheckpoint
+	f.ckpt.final = func(err error) bool { return f.fate(err) == fateFinal }
 	f.ckpt.broken = f.fail
 	for _, tx := range conns[2:] {
 		f.reads <- tx

@@ -1,11 +1,15 @@
 package sqlitefile
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/shirou/gopsutil/v4/disk"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Accepts stop while less than this, or a quarter of a disk that is smaller than four times this, is free. Settles,
@@ -25,6 +29,32 @@ func diskSpace(dir string) (Space, error) {
 		return Space{}, fmt.Errorf("look at disk space: %w", err)
 	}
 	return Space{Free: u.Free, Total: u.Free + u.Used}, nil
+}
+
+// probeBytes is how much a probe writes.
+const probeBytes = 64 << 10
+
+// probe writes a little into the folder and takes it away again.
+func probe(dir string) error {
+	f, err := os.CreateTemp(dir, "probe-*")
+	if err != nil {
+		return fmt.Errorf("probe disk: %w", err)
+	}
+	_, err = f.Write(make([]byte, probeBytes))
+	if err = errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {
+		return fmt.Errorf("probe disk: %w", err)
+	}
+	return nil
+}
+
+// fate is what an error means for this file. SQLite knows a full disk from a broken one only by ENOSPC, and does not
+// tell what else a write failed with, so that a used-up quota looks like a broken disk: a write of our own tells.
+func (f *File) fate(err error) fate {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if ok && e.Code() == sqlite3.SQLITE_IOERR_WRITE && fateOf(err) == fateFinal && fateOf(f.probe()) == fateFull {
+		return fateFull
+	}
+	return fateOf(err)
 }
 
 // gauge remembers whether there is room.

@@ -273,7 +273,7 @@ func (w *writer) rollback(err error) error {
 
 // judge gives an error of the disk its name.
 func (w *writer) judge(err error) error {
-	switch fateOf(err) {
+	switch w.file.fate(err) {
 	case fateFull:
 		w.file.gauge.again()
 		return fmt.Errorf("%w: %w", ErrFull, err)
