@@ -85,7 +85,7 @@ func TestCommits(t *testing.T) {
 func TestSweepRemovesRows(t *testing.T) {
 	t.Parallel()
 	clock := dedupetest.NewClock()
-	d := openDisk(t, t.TempDir(), sqlitededupe.Options{Window: window, Now: clock.Now})
+	d := openDisk(t, t.TempDir(), sqlitededupe.Options{Window: window, Clock: unset(clock)})
 	claim(t, d.ledger, queuedOf("waits"), dedupe.Waiting)
 	const many = 1100
 	for i := range many {
@@ -122,7 +122,7 @@ func rows(t *testing.T, d *disk) (n int64) {
 func TestNoLeaseByDefault(t *testing.T) {
 	t.Parallel()
 	clock := dedupetest.NewClock()
-	d := openDisk(t, t.TempDir(), sqlitededupe.Options{Window: window, Now: clock.Now})
+	d := openDisk(t, t.TempDir(), sqlitededupe.Options{Window: window, Clock: unset(clock)})
 	e := claim(t, d.ledger, claimOf("k"), dedupe.Claimed)
 	claim(t, d.ledger, queuedOf("q"), dedupe.Waiting)
 	es, err := d.ledger.Take(t.Context(), 1)
@@ -203,7 +203,7 @@ func TestLapseUnderWay(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { must(t, file.Close()) })
 	clock := dedupetest.NewClock()
-	l, err := sqlitededupe.New(t.Context(), file, sqlitededupe.Options{Lease: time.Second, Now: clock.Now})
+	l, err := sqlitededupe.New(t.Context(), file, sqlitededupe.Options{Lease: time.Second, Clock: unset(clock)})
 	must(t, err)
 
 	held.Store(true)

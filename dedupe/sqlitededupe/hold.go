@@ -130,7 +130,7 @@ func (l *Ledger) change(ctx context.Context, s step, e dedupe.Entry, plan func(w
 	}
 	defer h.turn.Unlock()
 	w := &write{ledger: l, hold: h, next: h.entry}
-	plan(w, l.o.Now())
+	plan(w, l.clock.now())
 	kind := sqlitefile.Settle
 	if h.entry.Status == 0 {
 		kind = sqlitefile.Accept
@@ -156,7 +156,7 @@ func (l *Ledger) seize(ctx context.Context, s step, e dedupe.Entry) (*hold, erro
 	h.turn.Lock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held[n] != h || e.Token == 0 || h.token != e.Token || h.lapsed(l.o.Now()) && (!h.started || !s.late) {
+	if l.held[n] != h || e.Token == 0 || h.token != e.Token || h.lapsed(l.clock.now()) && (!h.started || !s.late) {
 		h.turn.Unlock()
 		return nil, fmt.Errorf("%s: %w", s.name, dedupe.ErrLost)
 	}

@@ -18,6 +18,8 @@
 // A send with a new key is therefore two commits, Start and Finish. A claim writes nothing, and that of a new key hardly
 // ever reads; a replay is one read. Of the background sends that wait memory has only numbers, lane by lane; the messages
 // are read when they are taken.
+//
+// The table ledger_clock has where the rows' clock was, so that setting the system's clock ends no window early.
 package sqlitededupe
 
 import (
@@ -41,9 +43,8 @@ type Options struct {
 	// Lease is how long a claim lasts unless it is renewed. 0: until its holder ends it or the process does, which is
 	// what a store with one process wants.
 	Lease time.Duration
-	// Now is the clock. nil: the system's as of New, and from there on the time that has gone by, so that nothing is
-	// forgotten early because the clock is set.
-	Now func() time.Time
+	// Clock is read for the time; nil: the system's. For tests.
+	Clock Clock
 	// Log gets a line for a row that cannot be read; nil: none.
 	Log *zap.Logger
 }
@@ -51,9 +52,10 @@ type Options struct {
 // Ledger is the ledger in one file. All methods are safe for concurrent use. A change that was submitted is waited for
 // even when the context ends, which takes one sync of the disk: a row must not be held by a caller who has gone.
 type Ledger struct {
-	file *sqlitefile.File
-	o    Options
-	seq  atomic.Int64 // the last number given to a row
+	file  *sqlitefile.File
+	o     Options
+	clock *ledgerClock
+	seq   atomic.Int64 // the last number given to a row
 
 	mu      sync.Mutex
 	held    map[name]*hold
@@ -69,16 +71,15 @@ var _ dedupe.Store = (*Ledger)(nil)
 
 // New makes the tables if they are missing and finds what waits. Closing the ledger leaves the file open.
 func New(ctx context.Context, file *sqlitefile.File, o Options) (*Ledger, error) {
-	now := time.Now()
-	if o.Now == nil {
-		o.Now = func() time.Time { return now.Add(time.Since(now)) }
+	if o.Clock == nil {
+		o.Clock = systemClock()
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
 	l := &Ledger{
 		file: file, o: o, held: map[name]*hold{}, ids: map[string]*hold{}, known: newFilter(),
-		serial: uint64(now.UnixNano()),
+		serial: uint64(time.Now().UnixNano()), //nolint:gosec // never negative
 	}
 	if err := file.Migrate(ctx, schema); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
@@ -190,9 +191,22 @@ func (l *Ledger) Release(ctx context.Context, e dedupe.Entry, record []byte) err
 // Close implements [dedupe.Store]. The file stays open.
 func (l *Ledger) Close() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	was := l.closed
 	l.closed = true
+	l.mu.Unlock()
+	if was {
+		return nil
+	}
+	// A file that takes nothing now has the place of a moment ago, which makes a row live longer by that moment.
+	if err := l.saveClock(context.Background()); err != nil {
+		l.o.Log.Warn("the ledger's clock is not saved", zap.Error(err))
+	}
 	return nil
+}
+
+// saveClock keeps the clock's place although nothing else is written.
+func (l *Ledger) saveClock(ctx context.Context) error {
+	return l.file.Do(ctx, sqlitefile.Settle, &sqlitefile.Func{Do: l.clock.save})
 }
 
 // enter says what time it is, and refuses a call that cannot do anything.
@@ -205,7 +219,7 @@ func (l *Ledger) enter(ctx context.Context) (time.Time, error) {
 	if l.closed {
 		return time.Time{}, errClosed
 	}
-	now := l.o.Now()
+	now := l.clock.now()
 	l.reap(now)
 	return now, nil
 }

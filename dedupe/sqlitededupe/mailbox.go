@@ -80,7 +80,7 @@ var errMissing = errors.New("row is missing")
 // takeOver makes the rows those of the caller. A row that cannot be read is left out: it would hold up its lane. l.mu is
 // locked.
 func (l *Ledger) takeOver(spots []spot, rows []found, damaged []error) []dedupe.Entry {
-	now := l.o.Now()
+	now := l.clock.now()
 	es := make([]dedupe.Entry, 0, len(spots))
 	for i, f := range rows {
 		if damaged[i] != nil {

@@ -13,7 +13,7 @@ import (
 
 // schema is the table. A key is found by a hash of it and its owner, so that the index stays small whatever keys look
 // like. The status is a word, for people who look into the file.
-var schema = sqlitefile.Schema{Name: "ledger", Steps: []string{createTable}}
+var schema = sqlitefile.Schema{Name: "ledger", Steps: []string{createTable, createClock}}
 
 const createTable = `
 	CREATE TABLE sends (
@@ -33,6 +33,10 @@ const createTable = `
 	CREATE INDEX sends_hash ON sends (hash);
 	CREATE INDEX sends_id ON sends (id);
 	CREATE INDEX sends_payload ON sends (seq) WHERE payload IS NOT NULL;`
+
+const createClock = `
+	CREATE TABLE ledger_clock (store INTEGER NOT NULL, lead INTEGER NOT NULL);
+	INSERT INTO ledger_clock (store, lead) VALUES (0, 0);`
 
 const (
 	insertRow = `INSERT INTO sends (seq, hash, owner, key, id, lane, digest, status, accepted, over, record, payload)
@@ -148,9 +152,16 @@ var statuses = map[string]dedupe.Status{
 	dedupe.Failed.String():  dedupe.Failed,
 }
 
-// load finds what waits, which keys there are, and the last number given.
+// load finds what time it is, what waits, which keys there are, and the last number given.
 func (l *Ledger) load(tx *sqlitefile.Tx) error {
-	_, err := tx.One(lastSeq, func(r sqlitefile.Row) error {
+	_, err := tx.One(readMark, func(r sqlitefile.Row) error {
+		l.clock = newLedgerClock(l.o.Clock, r.Int(0), r.Int(1))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = tx.One(lastSeq, func(r sqlitefile.Row) error {
 		l.seq.Store(r.Int(0))
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/imrelay/imrelay/dedupe"
 	"github.com/imrelay/imrelay/dedupe/dedupetest"
@@ -17,7 +18,7 @@ func TestConformance(t *testing.T) {
 	dedupetest.Run(t, func(t *testing.T, s dedupetest.Settings) dedupetest.Subject {
 		t.Helper()
 		clock := dedupetest.NewClock()
-		o := sqlitededupe.Options{Window: s.Window, Lease: s.Lease, Now: clock.Now}
+		o := sqlitededupe.Options{Window: s.Window, Lease: s.Lease, Clock: unset(clock)}
 		at := openDisk(t, t.TempDir(), o)
 		return dedupetest.Subject{
 			Store: at.ledger,
@@ -33,6 +34,15 @@ func TestConformance(t *testing.T) {
 			Advance: clock.Advance,
 		}
 	})
+}
+
+// unset is a clock whose two sides go together.
+func unset(c *dedupetest.Clock) sqlitededupe.Clock {
+	start := c.Now()
+	return func() (time.Time, time.Duration) {
+		now := c.Now()
+		return now, now.Sub(start)
+	}
 }
 
 // disk is a ledger and the folder of its file.

@@ -31,6 +31,9 @@ func (l *Ledger) Sweep(ctx context.Context) error {
 			err = l.forget(ctx, over, now)
 		}
 	}
+	if err == nil {
+		err = l.saveClock(ctx)
+	}
 	if err != nil {
 		return fail("sweep", err)
 	}

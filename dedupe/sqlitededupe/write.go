@@ -53,8 +53,16 @@ func (w *write) Size() int {
 	return 128 + len(e.Owner) + len(e.Key) + len(e.ID) + len(e.Lane) + len(e.Record) + len(e.Payload)
 }
 
-// Exec implements [sqlitefile.Op]. The hold is busy, so nobody else changes it meanwhile.
+// Exec implements [sqlitefile.Op].
 func (w *write) Exec(tx *sqlitefile.Tx) error {
+	if err := w.store(tx); err != nil {
+		return err
+	}
+	return w.ledger.clock.save(tx)
+}
+
+// store makes the change. The hold is busy, so nobody else changes it meanwhile.
+func (w *write) store(tx *sqlitefile.Tx) error {
 	was := &w.hold.entry
 	switch {
 	case w.next.Status == 0:
