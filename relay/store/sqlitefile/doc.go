@@ -43,9 +43,10 @@
 //
 // # Failures
 //
-// [ErrFull]: the disk or a quota is full, or, for Accept ops, free space is under the reserve. Nothing was changed, it heals
-// by itself. [ErrFailed]: an I/O error, or a sync that failed. That is final: what the disk holds is no longer known, so
-// every later call fails too, [File.Err] tells, and only a restart looks at the disk again. [ErrClosed]: after Close.
+// [ErrFull]: the disk or a quota is full, or, for Accept ops, free space is under the reserve. Nothing was changed, and
+// it heals by itself. [ErrFailed]: an I/O error, or a sync that failed. That is final: what the disk holds is no longer
+// known, so every later call fails too, [File.Err] tells, and only a restart looks at the disk again. [ErrClosed]: after
+// Close. An error that tells of a lock held by somebody else is one of the whole batch: no op of it was tried.
 // Any other error of Do is that of the op's own Exec; nothing of the op was changed.
 //
 // # Contexts
