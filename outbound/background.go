@@ -258,7 +258,10 @@ func (s *Sender) take(ctx context.Context, e dedupe.Entry) {
 	unreadable := s.restore(j, e)
 	d := s.desk(j.Account)
 	var known bool
-	j.ticket, known = d.man(j.To, max(1, len(j.pieces)))
+	if j.ticket, known = d.man(j.To, max(1, len(j.pieces))); j.ticket.id == e.ID {
+		j.arrived = j.ticket.since
+	}
+	j.deadline = j.arrived.Add(maxAge)
 	s.pump.hold(1)
 	go func() {
 		defer s.active.Done()
@@ -280,7 +283,7 @@ func (s *Sender) restore(j *job, e dedupe.Entry) error {
 		j.rec, err = decodeRecord(e.Record)
 	}
 	j.Request, j.rec.Fail = r, nil
-	j.arrived, j.deadline = queued, queued.Add(maxAge)
+	j.arrived = s.queuedAt(queued)
 	if err != nil {
 		j.Client.Name = e.Owner
 		j.Account, j.To = recipientOf(e.Lane)
@@ -288,6 +291,24 @@ func (s *Sender) restore(j *job, e dedupe.Entry) error {
 	}
 	j.pieces = s.cut(j)
 	return nil
+}
+
+// queuedAt is when a message of an earlier run, or of another relay, was queued. How old it was when this Sender was made
+// only the wall clock can tell; what has gone by since then does not depend on how that is set.
+func (s *Sender) queuedAt(wall time.Time) time.Time {
+	now := time.Now()
+	if at := s.made.Add(wall.Sub(s.made)); at.Before(now) {
+		return at
+	}
+	return now
+}
+
+// until is when the message is given up. A queued one is tried in each process, however old a clock says that it is.
+func (j *job) until(now time.Time) time.Time {
+	if j.background && !j.tried {
+		return now.Add(maxAge)
+	}
+	return j.deadline
 }
 
 // background sends a queued message in its turn.
@@ -317,12 +338,12 @@ func (s *Sender) background(ctx context.Context, d *desk, j *job, unreadable err
 // awaitAccount waits for an account that a reload has taken away to come back, and cuts the text by its limits then.
 func (s *Sender) awaitAccount(ctx context.Context, d *desk, j *job) *Error {
 	for s.account(j).Connector == nil {
-		if time.Now().After(j.deadline) {
-			return s.unstarted(ctx, j, errUnavailable(unavailableFor))
-		}
 		d.stick(j.ticket, time.Now().Add(unavailableFor))
 		if err := s.wait(ctx, nil, unavailableFor); err != nil {
 			return s.unstarted(ctx, j, err)
+		}
+		if s.account(j).Connector == nil && time.Now().After(j.deadline) {
+			return s.unstarted(ctx, j, errUnavailable(unavailableFor))
 		}
 	}
 	j.pieces = s.cut(j)

@@ -2,6 +2,7 @@ package outbound_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -481,4 +482,76 @@ func TestCloseIsBounded(t *testing.T) {
 		wantAfter(t, "closed", began, 5*time.Second)
 		wantCode(t, nil, <-errs, outbound.CodeDeliveryUnknown)
 	})
+}
+
+// wallStore is a ledger whose messages seem to have been queued an age ago, as they do after the clock was set.
+type wallStore struct {
+	dedupe.Store
+	age time.Duration
+}
+
+func (w wallStore) Take(ctx context.Context, limit int) ([]dedupe.Entry, error) {
+	es, err := w.Store.Take(ctx, limit)
+	for i := range es {
+		var m map[string]any
+		if err := json.Unmarshal(es[i].Payload, &m); err != nil {
+			return nil, err
+		}
+		m["queued"] = time.Now().Add(-w.age)
+		if es[i].Payload, err = json.Marshal(m); err != nil {
+			return nil, err
+		}
+	}
+	return es, err
+}
+
+// TestAClockThatIsSetFailsNothing: what was queued in this process has a day of elapsed time, and what an earlier one
+// left is tried more than once before it is too old.
+func TestAClockThatIsSetFailsNothing(t *testing.T) {
+	t.Parallel()
+	for _, age := range []time.Duration{30 * time.Hour, -30 * time.Hour} {
+		t.Run(fmt.Sprint("queued here, by ", age), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				im := &fakeIM{answer: func(int, outbound.Message) error {
+					if time.Since(began) < 23*time.Hour {
+						return failing(outbound.NotSent)
+					}
+					return nil
+				}}
+				r := newRig(t, im, func(o *outbound.Options) { o.Store = wallStore{o.Store, age} }).running()
+				id := r.enqueue(request("hello")).ID
+				pass(22 * time.Hour)
+				r.lookup(id, outbound.StatusQueued)
+				pass(90 * time.Minute)
+				r.lookup(id, outbound.StatusSent)
+			})
+		})
+	}
+	tests := []struct {
+		name   string
+		answer []error
+		want   string
+		calls  int
+	}{
+		{"unavailable once", []error{failing(outbound.NotSent)}, outbound.StatusSent, 2},
+		{"unavailable twice", []error{failing(outbound.NotSent), failing(outbound.NotSent)}, outbound.StatusFailed, 2},
+		{"throttled once", []error{&outbound.SendError{Reason: outbound.Throttled, After: 50 * time.Second}}, outbound.StatusSent, 2},
+	}
+	for _, tt := range tests {
+		t.Run("left by an earlier run, "+tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := newLedger()
+				id := newRigOn(t, store, &fakeIM{}).enqueue(request("hello")).ID
+				r := newRigOn(t, store.Crash(), &fakeIM{answer: script(tt.answer...)}, func(o *outbound.Options) {
+					o.Store = wallStore{o.Store, 30 * time.Hour}
+				}).running()
+				pass(time.Minute)
+				r.lookup(id, tt.want)
+				r.wantCalls(tt.calls)
+			})
+		})
+	}
 }

@@ -262,7 +262,7 @@ func (s *Sender) clear(ctx context.Context, d *desk, j *job) *Error {
 		if !h.until.After(now) {
 			return nil
 		}
-		if err := h.refusal(now, j.deadline); err != nil {
+		if err := h.refusal(now, j.until(now)); err != nil {
 			return err
 		}
 		if err := s.wait(ctx, nil, h.until.Sub(now)); err != nil {

@@ -84,6 +84,7 @@ type Sender struct {
 	known    KnownFunc
 	observer Observer
 	log      *zap.Logger
+	made     time.Time
 
 	table   atomic.Pointer[table]
 	flights flights
@@ -113,7 +114,7 @@ func New(o Options) (*Sender, error) {
 	}
 	s := &Sender{
 		store: o.Store, limiter: o.Limiter, hold: o.Hold, sentHook: o.Sent, known: o.Known, observer: o.Observer, log: o.Log,
-		desks: map[string]*desk{}, closing: make(chan struct{}),
+		desks: map[string]*desk{}, closing: make(chan struct{}), made: time.Now(),
 	}
 	aborted, abort := context.WithCancel(context.Background())
 	s.abort, s.onAbort = abort, func(f func()) func() bool { return context.AfterFunc(aborted, f) }
@@ -271,8 +272,8 @@ type job struct {
 	started, over bool
 	// ticket is its place in the line.
 	ticket *ticket
-	// told says that its last failure was logged.
-	told bool
+	// told says that its last failure was logged, tried that the IM was called for it in this process.
+	told, tried bool
 }
 
 func (s *Sender) newJob(r Request) *job {

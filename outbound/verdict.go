@@ -40,6 +40,8 @@ type verdict struct {
 func (s *Sender) judge(d *desk, j *job, e *SendError, t *try) verdict {
 	wait, _ := t.backoff.Next()
 	now := time.Now()
+	until := j.until(now)
+	j.tried = true
 	var final *Error
 	switch e.Reason {
 	case Rejected:
@@ -48,14 +50,14 @@ func (s *Sender) judge(d *desk, j *job, e *SendError, t *try) verdict {
 	case Throttled:
 		d.throttle(j.To, e)
 		h := d.hold(j.To)
-		wait, final = h.until.Sub(now), h.refusal(now, j.deadline)
+		wait, final = h.until.Sub(now), h.refusal(now, until)
 	case NotSent:
-		if wait = max(wait, min(e.After, believedUpTo)); now.Add(wait).After(j.deadline) {
+		if wait = max(wait, min(e.After, believedUpTo)); now.Add(wait).After(until) {
 			final = errUnavailable(max(e.After, unavailableFor))
 		}
 	default:
 		t.uncertain = true
-		if t.attempt > repeats || s.account(j).idempotent <= callBound+wait || now.Add(wait).After(j.deadline) {
+		if t.attempt > repeats || s.account(j).idempotent <= callBound+wait || now.Add(wait).After(until) {
 			return inDoubt()
 		}
 	}

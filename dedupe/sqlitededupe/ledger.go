@@ -79,7 +79,7 @@ func New(ctx context.Context, file *sqlitefile.File, o Options) (*Ledger, error)
 	}
 	l := &Ledger{
 		file: file, o: o, held: map[name]*hold{}, ids: map[string]*hold{}, known: newFilter(),
-		serial: uint64(time.Now().UnixNano()), //nolint:gosec // never negative
+		serial: uint64(time.Now().UnixNano()),
 	}
 	if err := file.Migrate(ctx, schema); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
