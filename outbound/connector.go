@@ -41,7 +41,8 @@ type Receipt struct {
 // Connector calls one IM account.
 type Connector interface {
 	// Send makes exactly one call to the IM. Every error is a [*SendError]. It returns when the outcome is known or
-	// ctx ends; it is safe for concurrent use.
+	// ctx ends; it is safe for concurrent use. It must not panic: a panic on behalf of a queued send ends the process,
+	// and what was under way is unknown.
 	Send(ctx context.Context, m Message) (Receipt, error)
 }
 

@@ -144,6 +144,34 @@ func TestAConnectorThatPanicsHoldsNothing(t *testing.T) {
 	})
 }
 
+// TestTheHookIsBounded: a store that hangs holds up a line for a moment, and is complained about once until it heals.
+func TestTheHookIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var healed atomic.Bool
+		r := newRig(t, &fakeIM{}, func(o *outbound.Options) {
+			o.Sent = func(ctx context.Context, _, _, _ string) error {
+				if healed.Load() {
+					return nil
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}
+		})
+		for _, heal := range []bool{false, false, true, false} {
+			healed.Store(heal)
+			began := time.Now()
+			r.mustSend(request("hello"))
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("sent after %v, want 2s at most", took)
+			}
+		}
+		if n := r.logs.FilterMessage("sent messages are not remembered").Len(); n != 2 {
+			t.Errorf("complaints: got %d, want one for each of two outages", n)
+		}
+	})
+}
+
 // garbled is a ledger whose records cannot be read.
 type garbled struct{ dedupe.Store }
 

@@ -43,9 +43,11 @@ func (j *job) attemptFields(c call, decided string, status int) []zap.Field {
 // sent tells all who want to know of a message that the IM took.
 func (s *Sender) sent(ctx context.Context, j *job, c call) {
 	if s.sentHook != nil {
-		err := s.commit(ctx, func(ctx context.Context) error { return s.sentHook(ctx, j.Account, j.To, c.id) })
-		if err != nil {
-			s.log.Error("remember sent message", append(j.fields("outbound.sent", "unremembered"),
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookBound)
+		err := s.sentHook(ctx, j.Account, j.To, c.id)
+		cancel()
+		if was := s.hookDown.Swap(err != nil); err != nil && !was {
+			s.log.Error("sent messages are not remembered", append(j.fields("outbound.sent", "unremembered"),
 				zap.String("messageId", c.id), zap.Error(err))...)
 		}
 	}

@@ -21,6 +21,8 @@ const (
 	callBound = time.Minute
 	// storeBound is how long the ledger may take for one change.
 	storeBound = 10 * time.Second
+	// hookBound is how long Options.Sent may take: the recipient's line waits for it.
+	hookBound = 2 * time.Second
 	// storePause is when to ask again after the ledger refused.
 	storePause = time.Second
 	// callsAtOnce is how many background sends are at the IMs at one time.
@@ -40,7 +42,8 @@ type Account struct {
 // Table is the accounts by name. It must not be changed after it was given away.
 type Table map[string]Account
 
-// SentFunc is told of each message that the IM took, before Send returns. id may be empty.
+// SentFunc is told of each message that the IM took, before Send returns and before the next one to the recipient goes.
+// id may be empty. It must return when ctx ends, which is soon; of failures in a row the first is logged.
 type SentFunc func(ctx context.Context, account, to, id string) error
 
 // KnownFunc tells on which accounts a conversation has been seen.
@@ -81,6 +84,7 @@ type Sender struct {
 	limiter  Limiter
 	hold     time.Duration
 	sentHook SentFunc
+	hookDown atomic.Bool
 	known    KnownFunc
 	observer Observer
 	log      *zap.Logger
