@@ -18,7 +18,7 @@ import (
 
 // embeddedLease is how long the embedded store waits before it gives an unsettled event out again. Its only process is
 // the one that holds the lease, so it is there for a mistake of ours, not for a crash: that ends all leases at once.
-const embeddedLease = 10 * time.Minute
+const embeddedLease = time.Minute
 
 // LockedError says that another process has the store open.
 type LockedError = sqlitefile.LockedError
