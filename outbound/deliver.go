@@ -179,14 +179,13 @@ func (s *Sender) attempt(ctx context.Context, d *desk, j *job, m Message) (call,
 	if err := s.start(ctx, j); err != nil {
 		return call{}, err
 	}
-	return s.call(ctx, j, c, m), nil
+	return s.call(j, c, m), nil
 }
 
 // call calls the IM. The caller's leaving does not end it.
-func (s *Sender) call(ctx context.Context, j *job, to Connector, m Message) call {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callBound)
+func (s *Sender) call(j *job, to Connector, m Message) call {
+	ctx, cancel := s.callContext()
 	defer cancel()
-	defer s.onAbort(cancel)()
 	began := time.Now()
 	receipt, err := to.Send(ctx, m)
 	c := call{m: m, took: time.Since(began), id: receipt.ID}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// statuses is the one table from codes to what HTTP says.
+// statuses is the table from this package's codes to what HTTP says, which is what the log's lines have as status.
 var statuses = map[Code]int{
 	CodeInProgress:          http.StatusConflict,
 	CodeKeyReused:           http.StatusUnprocessableEntity,

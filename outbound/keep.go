@@ -53,18 +53,17 @@ func (s *Sender) note(ctx context.Context, j *job) {
 
 // finish stores the outcome.
 func (s *Sender) finish(ctx context.Context, j *job, state dedupe.Status) {
-	e := j.entry
-	s.end(ctx, j, func(ctx context.Context, b []byte) error { return s.store.Finish(ctx, e, state, b) })
+	s.end(ctx, j, func(ctx context.Context, b []byte) error { return s.store.Finish(ctx, j.entry, state, b) })
 }
 
 // release gives the key back, with the parts that were sent.
 func (s *Sender) release(ctx context.Context, j *job) {
-	e, partly := j.entry, len(j.rec.IDs) > 0
+	partly := len(j.rec.IDs) > 0
 	s.end(ctx, j, func(ctx context.Context, b []byte) error {
 		if !partly {
 			b = nil
 		}
-		return s.store.Release(ctx, e, b)
+		return s.store.Release(ctx, j.entry, b)
 	})
 }
 
@@ -97,12 +96,7 @@ func (s *Sender) end(ctx context.Context, j *job, store func(ctx context.Context
 		s.insist(ctx, j.entry, change)
 	default:
 		// The send that calls this is counted as active still.
-		s.active.Add(1)
-		e := j.entry
-		go func() {
-			defer s.active.Done()
-			s.insist(ctx, e, change)
-		}()
+		s.active.Go(func() { s.insist(ctx, j.entry, change) })
 	}
 }
 

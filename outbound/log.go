@@ -8,9 +8,12 @@ import (
 	"go.uber.org/zap"
 )
 
+// lineFields is how many fields a line about a send has at most.
+const lineFields = 17
+
 // fields are those of every line about a send. Text shows as its length, and who the IM's words name stays with them.
 func (j *job) fields(event, decided string) []zap.Field {
-	return []zap.Field{
+	return append(make([]zap.Field, 0, lineFields),
 		zap.String("event", event),
 		zap.String("id", j.id),
 		zap.String("requestId", j.RequestID),
@@ -18,22 +21,25 @@ func (j *job) fields(event, decided string) []zap.Field {
 		zap.String("client", j.Client.Name),
 		zap.String("conversationId", j.To),
 		zap.String("decided", decided),
-	}
+	)
 }
 
 // attemptFields are those of a call to the IM.
 func (j *job) attemptFields(c call, decided string, status int) []zap.Field {
-	out := j.fields("outbound.failed", decided)
-	if c.err == nil {
-		out = append(j.fields("outbound.sent", decided), zap.String("messageId", c.id))
+	event := "outbound.sent"
+	if c.err != nil {
+		event = "outbound.failed"
 	}
-	out = append(out,
+	out := append(j.fields(event, decided),
 		zap.Int("status", status),
 		zap.Int64("durationMs", c.took.Milliseconds()),
 		zap.Int("attempt", c.attempt),
 		zap.Int("textLength", utf8.RuneCountInString(c.m.Text)),
 		zap.Int("media", len(c.m.Media)),
 	)
+	if c.err == nil {
+		out = append(out, zap.String("messageId", c.id))
+	}
 	if j.rec.Long {
 		out = append(out, zap.Int("part", len(j.rec.IDs)+1))
 	}

@@ -100,10 +100,10 @@ type Sender struct {
 	// stopped is set when no new send is taken; active are those under way.
 	stopped bool
 	active  sync.WaitGroup
-	// closing ends all waits; abort ends the calls that onAbort was told of.
-	closing chan struct{}
-	abort   context.CancelFunc
-	onAbort func(f func()) (stop func() bool)
+	// closing ends all waits; abort ends the contexts of all calls that callContext made.
+	closing     chan struct{}
+	abort       context.CancelFunc
+	callContext func() (context.Context, context.CancelFunc)
 }
 
 // New makes a Sender.
@@ -121,7 +121,9 @@ func New(o Options) (*Sender, error) {
 		desks: map[string]*desk{}, closing: make(chan struct{}), made: time.Now(),
 	}
 	aborted, abort := context.WithCancel(context.Background())
-	s.abort, s.onAbort = abort, func(f func()) func() bool { return context.AfterFunc(aborted, f) }
+	s.abort, s.callContext = abort, func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(aborted, callBound)
+	}
 	if s.observer == nil {
 		s.observer = unobserved{}
 	}
