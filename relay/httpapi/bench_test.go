@@ -27,7 +27,8 @@ func (w *idleWriter) Header() http.Header         { return w.h }
 func (w *idleWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (w *idleWriter) WriteHeader(int)             {}
 
-func (w *idleWriter) SetReadDeadline(time.Time) error { return nil }
+func (w *idleWriter) SetReadDeadline(time.Time) error  { return nil }
+func (w *idleWriter) SetWriteDeadline(time.Time) error { return nil }
 
 // BenchmarkInbound is what this package adds to an accepted 1 KB post.
 func BenchmarkInbound(b *testing.B) {

@@ -16,11 +16,12 @@ import (
 type response struct {
 	http.ResponseWriter
 
-	id      string
-	started time.Time
-	vars    map[string]string
-	body    pacedBody
-	wrote   bool
+	id       string
+	started  time.Time
+	vars     map[string]string
+	body     pacedBody
+	patience patience
+	wrote    bool
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -32,6 +33,7 @@ func (w *response) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (w *response) Write(p []byte) (int, error) {
 	w.wrote = true
+	w.writing(len(p))
 	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a writer passes on what it wraps
 }
 

@@ -41,6 +41,9 @@ type Options struct {
 	Version string
 	// BodyGrace is how long a body may take, whatever its size, before it must keep a pace. Optional: 5s.
 	BodyGrace time.Duration
+	// AnswerGrace is how long an answer may take to be taken, whatever its size, before it must keep a pace; for one
+	// that leaves in parts, each part. Optional: 30s.
+	AnswerGrace time.Duration
 	// Heartbeat is how often an idle event stream shows that it lives. Optional: 15s.
 	Heartbeat time.Duration
 	// Log gets one line for each refused request, and each failure's cause.
@@ -72,6 +75,9 @@ var _ http.Handler = (*Server)(nil)
 func New(o Options) (*Server, error) {
 	if o.BodyGrace <= 0 {
 		o.BodyGrace = bodyGrace
+	}
+	if o.AnswerGrace <= 0 {
+		o.AnswerGrace = answerGrace
 	}
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = heartbeat
@@ -111,11 +117,13 @@ func (s *Server) Mount(prefix string, h http.Handler) {
 	})
 }
 
-// Configure makes hs serve s with limits on headers and idle connections. It leaves the address and TLS alone.
+// Configure makes hs serve s with limits on headers, idle connections and readers that read nothing. It leaves the address and TLS alone.
 func (s *Server) Configure(hs *http.Server) {
 	hs.Handler = s
 	hs.ReadHeaderTimeout = readHeaderTimeout
 	hs.IdleTimeout = idleTimeout
+	// It bounds what net/http itself writes, and a handler's answer anew each time.
+	hs.WriteTimeout = s.o.AnswerGrace
 	hs.MaxHeaderBytes = maxHeaderBytes
 	hs.DisableGeneralOptionsHandler = true // OPTIONS * is a 404 of ours, like every path that is none
 	// What net/http itself has to say is about connections that broke: of no use unless one looks for it.
@@ -140,13 +148,21 @@ func (s *Server) isStopping() bool {
 
 // ServeHTTP implements http.Handler. What must hold for every answer, 404 and 405 too, is done here, round the router.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rw := &response{ResponseWriter: w, id: requestID(r.Header), started: time.Now()}
+	rw := s.newResponse(w, r)
 	w.Header()[headerRequestID] = []string{rw.id}
 	if r.ContentLength != 0 {
 		rw.body.begin(w, r, s.o.BodyGrace)
 	}
+	defer rw.finish()
 	defer s.recover(rw, r)
 	s.dispatch(rw, r)
+}
+
+// newResponse wraps the writer of a request.
+func (s *Server) newResponse(w http.ResponseWriter, r *http.Request) *response {
+	return &response{
+		ResponseWriter: w, id: requestID(r.Header), started: time.Now(), patience: patience{grace: s.o.AnswerGrace},
+	}
 }
 
 // dispatch calls the handler of the route that matches. It asks the router for no more than that: its own ServeHTTP
@@ -192,7 +208,7 @@ func (s *Server) endpoint(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rw, ok := w.(*response)
 		if !ok { // only a router of somebody else's can have wrapped it
-			rw = &response{ResponseWriter: w, id: requestID(r.Header), started: time.Now()}
+			rw = s.newResponse(w, r)
 		}
 		c := &call{response: rw, s: s, r: r, t: s.table.Load()}
 		if err := h(c); err != nil {
