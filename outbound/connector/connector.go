@@ -44,8 +44,9 @@ func Call(ctx context.Context, d egress.Doer, c egress.Call) (egress.Answer, err
 	return a, out
 }
 
-// Status judges an answer by its status alone: 2xx is no error, 429 is throttled, 502 and 503 are surely not sent,
-// other 5xx may have been, and all else, redirects included, is refused for good. The error has the IM's words.
+// Status judges an answer by its status alone: 2xx is no error, 429 is throttled, 408, 425, 502 and 503 are surely not
+// sent, other 5xx but 501 may have been, and all else, redirects included, is refused for good. The error has the IM's
+// words.
 func Status(a egress.Answer, hide ...string) *outbound.SendError {
 	if a.Status >= 200 && a.Status <= 299 {
 		return nil
@@ -57,9 +58,10 @@ func Status(a egress.Answer, hide ...string) *outbound.SendError {
 	switch {
 	case a.Status == http.StatusTooManyRequests:
 		out.Reason = outbound.Throttled
-	case a.Status == http.StatusBadGateway, a.Status == http.StatusServiceUnavailable:
+	case a.Status == http.StatusBadGateway, a.Status == http.StatusServiceUnavailable,
+		a.Status == http.StatusRequestTimeout, a.Status == http.StatusTooEarly:
 		out.Reason = outbound.NotSent
-	case a.Status >= http.StatusInternalServerError:
+	case a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented:
 		out.Reason = outbound.Uncertain
 	default:
 		out.Reason = outbound.Rejected

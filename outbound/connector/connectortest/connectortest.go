@@ -184,6 +184,9 @@ func (s suite) statuses(t *testing.T) {
 	tests := []Refusal{
 		{Name: "429 with a time", Status: 429, Header: wait, Want: outbound.Throttled, After: 17 * time.Second},
 		{Name: "429 without", Status: 429, Want: outbound.Throttled},
+		{Name: "408", Status: 408, Want: outbound.NotSent},
+		{Name: "425", Status: 425, Want: outbound.NotSent},
+		{Name: "501", Status: 501, Want: outbound.Rejected},
 		{Name: "502", Status: 502, Want: outbound.NotSent},
 		{Name: "503", Status: 503, Want: outbound.NotSent},
 		{Name: "503 with a time", Status: 503, Header: wait, Want: outbound.NotSent, After: 17 * time.Second},

@@ -115,13 +115,17 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 		return outbound.Receipt{}, denial(a, hide)
 	}
 	return outbound.Receipt{ID: connector.ID(a.Body, "messageId", "messageID", "message_id",
-		"data.messageId", "data.messageID", "data.message_id", "id", "data.id")}, nil
+		"data.messageId", "data.messageID", "data.message_id", "id", "data.id",
+		"newMsgId", "data.newMsgId")}, nil
 }
 
 // denied says that a 2xx means a failure.
 func denied(body []byte) bool {
-	switch v := gjson.GetManyBytes(body, "ok", "success", "status", "errcode", "retcode", "error"); {
-	case v[0].Type == gjson.False, v[1].Type == gjson.False:
+	v := gjson.GetManyBytes(body, "ok", "success", "status", "errcode", "retcode", "error", "Success", "ret")
+	switch {
+	case v[0].Type == gjson.False, v[1].Type == gjson.False, v[6].Type == gjson.False:
+		return true
+	case nonzero(v[7]) && v[7].Raw != "200": // servers of WeChat's pads call either of them success
 		return true
 	case v[2].Str == "failed", v[2].Str == "error":
 		return true

@@ -68,6 +68,8 @@ func refusals() []connectortest.Refusal {
 		no("status is failed", `{"status":"failed","messageId":"1"}`),
 		no("an error text", `{"error":"no such friend"}`),
 		no("an error object", `{"error":{"message":"no such friend"}}`),
+		no("Success", `{"Success":false,"Code":-12,"Message":"too frequent"}`),
+		no("ret", `{"ret":500,"msg":"device is offline"}`),
 		coded(200, "errcode", `{"errcode":93000,"errmsg":"invalid webhook url"}`, "93000"),
 		coded(200, "retcode", `{"status":"ok","retcode":100}`, "100"),
 		coded(400, "a code in words", `{"error":{"code":"UNKNOWN_RECIPIENT","message":"no such friend"}}`, "UNKNOWN_RECIPIENT"),
@@ -145,8 +147,10 @@ func TestIDs(t *testing.T) {
 		`[]`: "",
 		`ok`: "",
 		``:   "",
-		`{"error":null,"errcode":0,"retcode":"0","id":"fine"}`:  "fine",
-		`{"error":false,"success":true,"status":"ok","id":"f"}`: "f",
+		`{"error":null,"errcode":0,"retcode":"0","id":"fine"}`:    "fine",
+		`{"ret":200,"data":{"newMsgId":3768973957878705413}}`:     "3768973957878705413",
+		`{"Success":true,"ret":0,"newMsgId":3768973957878705413}`: "3768973957878705413",
+		`{"error":false,"success":true,"status":"ok","id":"f"}`:   "f",
 	}
 	for body, want := range tests {
 		t.Run(body, func(t *testing.T) {
