@@ -6,6 +6,7 @@
 // and callees' business. It names no store and no IM.
 //
 //   - [New] makes the [Server] of its [Options]; [Server.Configure] prepares an [http.Server] for it.
+//   - [Ceiling] bounds the connections of a listener that it is served on.
 //   - [Server.Reload] swaps the [Table] of accounts, clients and tokens without dropping a request.
 //   - [Server.Stopping] turns new work away with 503 while probes are still answered.
 //   - [Client] speaks the admin API and gives its errors back as the server raised them.

@@ -26,9 +26,11 @@ const (
 	CodeBodyTooLarge     Code = "body_too_large"
 	CodeUnsupportedMedia Code = "unsupported_media_type"
 	CodeInternal         Code = "internal"
-	CodeRateLimited           = Code(outbound.CodeRateLimited)
-	CodeStoreUnavailable      = Code(relay.CodeStoreUnavailable)
-	CodeShuttingDown          = Code(relay.CodeShuttingDown)
+	// CodeTooManyConnections is what a [Ceiling] answers.
+	CodeTooManyConnections Code = "too_many_connections"
+	CodeRateLimited             = Code(outbound.CodeRateLimited)
+	CodeStoreUnavailable        = Code(relay.CodeStoreUnavailable)
+	CodeShuttingDown            = Code(relay.CodeShuttingDown)
 )
 
 // meaning is what a code stands for on the wire.
@@ -67,6 +69,7 @@ var meanings = map[Code]meaning{
 		status: http.StatusServiceUnavailable, again: time.Second, sentinel: queue.ErrUnavailable,
 	},
 	CodeShuttingDown:                       {status: http.StatusServiceUnavailable, again: time.Second},
+	CodeTooManyConnections:                 {status: http.StatusServiceUnavailable, again: time.Second},
 	Code(outbound.CodeUpstreamUnavailable): {status: http.StatusServiceUnavailable, again: time.Second},
 	Code(outbound.CodeDeliveryUnknown):     {status: http.StatusGatewayTimeout},
 }

@@ -164,12 +164,12 @@ func newRig(t *testing.T, change func(o *httpapi.Options)) *rig {
 		t.Fatalf("New: %v", err)
 	}
 	r.server = server
-	r.serve()
+	r.serve(1000)
 	return r
 }
 
-// serve listens on a free port of the loopback.
-func (r *rig) serve() {
+// serve listens on a free port of the loopback, for so many connections at the same time.
+func (r *rig) serve(connections int) {
 	r.t.Helper()
 	var lc net.ListenConfig
 	l, err := lc.Listen(r.t.Context(), "tcp", "127.0.0.1:0")
@@ -179,7 +179,7 @@ func (r *rig) serve() {
 	hs := &http.Server{ReadHeaderTimeout: time.Second}
 	r.server.Configure(hs)
 	var done sync.WaitGroup
-	done.Go(func() { _ = hs.Serve(l) })
+	done.Go(func() { _ = hs.Serve(httpapi.Ceiling(l, connections)) })
 	transport := &http.Transport{}
 	r.addr, r.url, r.client = l.Addr().String(), "http://"+l.Addr().String(), &http.Client{Transport: transport}
 	r.t.Cleanup(func() {
