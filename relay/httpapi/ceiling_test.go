@@ -100,6 +100,7 @@ func TestCeilingClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := httpapi.Ceiling(inner, 1)
+	accepted := make(chan net.Conn, 1)
 	var accepting sync.WaitGroup
 	accepting.Go(func() {
 		for {
@@ -107,11 +108,13 @@ func TestCeilingClose(t *testing.T) {
 			if err != nil {
 				return
 			}
-			t.Cleanup(func() { _ = conn.Close() })
+			accepted <- conn
 		}
 	})
 	r := &rig{t: t, addr: l.Addr().String()}
 	first, second := r.dial(), r.dial()
+	served := <-accepted
+	t.Cleanup(func() { _ = served.Close() })
 	if err := l.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
