@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -67,7 +65,6 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	defer func() { _ = closeLog() }() // nothing can be logged about it any more
-	calmCollector()
 	o.Log, o.Level = log, level
 	d, err := daemon.New(ctx, cfg, o)
 	if err != nil {
@@ -77,17 +74,6 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	err = d.Run(ctx)
 	stop()
 	return errors.Join(err, d.Close())
-}
-
-// gcPercent lets the heap grow further between two collections than Go does by itself: what lives is small, what is made
-// for each message is gone with it.
-const gcPercent = 200
-
-// calmCollector sets it, unless the environment says otherwise.
-func calmCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 }
 
 // startFailure says what to do about a start that failed.
