@@ -121,6 +121,16 @@ func Keep(s string) string {
 	return strings.Clone(s)
 }
 
+// KeepOf is Keep for a text found in body: what stands there is copied, and what was unescaped from there is a copy
+// already.
+func KeepOf(body, s string) string {
+	begin, at := uintptr(unsafe.Pointer(unsafe.StringData(body))), uintptr(unsafe.Pointer(unsafe.StringData(s)))
+	if at-begin >= uintptr(len(body)) && utf8.ValidString(s) {
+		return s
+	}
+	return Keep(s)
+}
+
 // ID returns a copy of an id that is fit for keys, logs and headers: what is too long, not UTF-8 or holds control
 // characters cannot be an IM's id, and is replaced by its digest, so that two of them still differ.
 func ID(s string) string {

@@ -59,6 +59,7 @@ var objects = []string{
 	`{"a":"0123456789abcde\"0123456789abcdef\\","b":"0123456789abcdef0123456789abcdef\\\"x","c":1}`,
 	`{"a":"0123456789abcd\\","b":"0123456789abcde\\","c":"0123456789abcdef\\","d":1}`,
 	`{"a":{"b":[{"c":"]}"}]},"d":[[],{}],"e":[]}`, `{"a":1,"a":2}`, `{"a":"\ud83d\ude00 \n"}`,
+	`{"a":"\b\f\n\r\t\/\"\\","b":"x\u660E\u5929y\u0000","c":"\ud83d","d":"\ud83dx","e":"\ud83d\u0041","f":"\ude00\ud83d\ude00"}`,
 }
 
 func FuzzMembers(f *testing.F) {

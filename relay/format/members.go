@@ -170,8 +170,9 @@ func value(raw string, at int) gjson.Result {
 }
 
 func unquote(raw string) string {
-	if strings.IndexByte(raw, '\\') >= 0 {
-		return gjson.Parse(raw).Str
+	text := strings.Trim(raw, `"`)
+	if strings.IndexByte(text, '\\') >= 0 {
+		return unescape(raw[1 : len(raw)-1])
 	}
-	return strings.Trim(raw, `"`)
+	return text
 }

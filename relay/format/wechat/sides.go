@@ -141,7 +141,9 @@ func (s *sides) nickname(push, content, text string) string {
 		return strings.TrimSuffix(strings.TrimSuffix(push, noticeYou), noticeAll)
 	}
 	if text != "" {
-		if name, ok := strings.CutSuffix(push, " : "+strings.TrimSpace(text)); ok {
+		name, told := strings.CutSuffix(push, strings.TrimSpace(text))
+		name, named := strings.CutSuffix(name, " : ")
+		if told && named {
 			return name
 		}
 		return ""

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -465,6 +466,14 @@ func BenchmarkRead(b *testing.B) {
 			benchmark(b, []byte(message(mei, robot, strings.Repeat("a", size-160), `,"NewMsgId":7265419038812345671`)))
 		})
 	}
+}
+
+// BenchmarkReadTold is a 1 KiB text as a server pushes it: Chinese, with line breaks, and told again to the phone.
+func BenchmarkReadTold(b *testing.B) {
+	line := strings.Repeat("明天下午开会吗,", 3) + "ok?\n"
+	text := strings.Repeat(line, 5)
+	body := message(mei, robot, text, `,"PushContent":`+strconv.Quote("小梅 : "+text)+`,"NewMsgId":7265419038812345671`)
+	benchmark(b, []byte(body))
 }
 
 func benchmark(b *testing.B, body []byte) {
