@@ -36,6 +36,12 @@ const (
 	sweepEvery = time.Minute
 )
 
+// Bounds of open connections: half of the files that the process may open are for the store and the agents.
+const (
+	mostConnections = 10_000
+	fewestFiles     = 256
+)
+
 // Options are what does not stand in the configuration.
 type Options struct {
 	// Log gets every line.
@@ -201,6 +207,7 @@ func (d *Daemon) listen(name, address string, s *http.Server) error {
 		}
 		return nil
 	})
+	l = httpapi.Ceiling(l, int(max(min(openFiles(), 2*mostConnections), fewestFiles)/2))
 	d.servers = append(d.servers, server{name: name, http: s, listener: l})
 	return nil
 }
