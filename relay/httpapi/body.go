@@ -27,7 +27,7 @@ const (
 type pacedBody struct {
 	io.ReadCloser
 
-	rc    *http.ResponseController
+	rc    http.ResponseController
 	start time.Time
 	grace time.Duration
 	got   int64
@@ -35,7 +35,7 @@ type pacedBody struct {
 
 // begin puts the body under its deadline. A writer that knows no deadlines, as in a test, has none.
 func (b *pacedBody) begin(w http.ResponseWriter, r *http.Request, grace time.Duration) {
-	b.ReadCloser, b.rc, b.start, b.grace = r.Body, http.NewResponseController(w), time.Now(), grace
+	b.ReadCloser, b.rc, b.start, b.grace = r.Body, *http.NewResponseController(w), time.Now(), grace
 	_ = b.rc.SetReadDeadline(b.start.Add(grace))
 }
 
@@ -51,7 +51,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 
 // hangUp shortens the wait for the rest of a body that nobody wants.
 func (b *pacedBody) hangUp() {
-	if b.rc != nil {
+	if b.ReadCloser != nil {
 		_ = b.rc.SetReadDeadline(time.Now().Add(lingering))
 	}
 }

@@ -17,7 +17,7 @@ type Acceptor interface {
 
 // inbound serves both inbound paths.
 func inbound(c *call) error {
-	name := c.vars["name"]
+	name := c.account
 	if c.r.Method == http.MethodHead && c.probed(name) {
 		c.WriteHeader(http.StatusOK)
 		return nil
@@ -108,7 +108,11 @@ func (c *call) authentic(a *account) ([]byte, error) {
 
 // honour says which preferences the answer took up.
 func (c *call) honour(applied string) {
-	if applied != "" {
+	switch applied {
+	case "":
+	case preferAsync:
+		c.Header()["Preference-Applied"] = async
+	default:
 		c.Header()["Preference-Applied"] = []string{applied}
 	}
 }

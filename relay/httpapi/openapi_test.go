@@ -100,7 +100,7 @@ func TestDescribedPathsAreServed(t *testing.T) {
 func TestUnknownPath(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	for _, path := range []string{"/", "/im", "/im/open", "/im/open/inbound/", "//im/open/inbound", "/api/admin", "/api/admin/nothing", "/console/", "/im/a%2Fb/inbound", "/metrics", "/api/messages/xyz"} {
+	for _, path := range []string{"/", "/im", "/im/open", "/im/open/inbound/", "//im/open/inbound", "/im//inbound", "/api/admin", "/api/admin/nothing", "/console/", "/im/a%2Fb/inbound", "/metrics", "/api/messages/xyz"} {
 		r.do(ask{path: path}).want(t, http.StatusNotFound, "not_found")
 	}
 }

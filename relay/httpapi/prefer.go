@@ -9,6 +9,9 @@ import (
 // maxWait is the longest wait that a caller may prefer.
 const maxWait = 30 * time.Second
 
+// preferAsync asks not to wait for an outcome.
+const preferAsync = "respond-async"
+
 // preference is what a caller prefers by RFC 7240, of the two preferences that the API knows.
 type preference struct {
 	// async is respond-async.
@@ -32,7 +35,7 @@ func parsePrefer(values []string) preference {
 			name, word, _ := strings.Cut(one, "=")
 			name, word = strings.TrimSpace(name), unquote(strings.TrimSpace(word))
 			switch {
-			case !seen.async && strings.EqualFold(name, "respond-async"):
+			case !seen.async && strings.EqualFold(name, preferAsync):
 				// An empty value is as good as none; any other makes it another preference.
 				seen.async, p.async = true, word == ""
 			case !seen.wait && strings.EqualFold(name, "wait"):
@@ -64,9 +67,9 @@ func (p preference) applied() string {
 	}
 	switch {
 	case p.async && p.waits:
-		return "respond-async, " + wait
+		return preferAsync + ", " + wait
 	case p.async:
-		return "respond-async"
+		return preferAsync
 	}
 	return wait
 }

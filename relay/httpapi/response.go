@@ -16,8 +16,12 @@ import (
 type response struct {
 	http.ResponseWriter
 
-	id       string
+	id string
+	// idHeader is the header with the id, here so that it costs no object of its own.
+	idHeader [1]string
 	started  time.Time
+	// account is the name in an inbound path, vars are the variables of any other.
+	account  string
 	vars     map[string]string
 	body     pacedBody
 	patience patience
@@ -44,6 +48,7 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 var (
 	jsonType = []string{"application/json"}
 	noStore  = []string{"no-store"}
+	async    = []string{preferAsync}
 )
 
 // writeJSON writes a finished JSON text.

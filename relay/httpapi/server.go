@@ -62,6 +62,7 @@ type Server struct {
 	o        Options
 	log      *zap.Logger
 	router   *mux.Router
+	inbound  http.Handler
 	table    atomic.Pointer[table]
 	guesses  *guesses
 	started  time.Time
@@ -149,7 +150,7 @@ func (s *Server) isStopping() bool {
 // ServeHTTP implements http.Handler. What must hold for every answer, 404 and 405 too, is done here, round the router.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rw := s.newResponse(w, r)
-	w.Header()[headerRequestID] = []string{rw.id}
+	w.Header()[headerRequestID] = rw.idHeader[:]
 	if r.ContentLength != 0 {
 		rw.body.begin(w, r, s.o.BodyGrace)
 	}
@@ -160,14 +161,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // newResponse wraps the writer of a request.
 func (s *Server) newResponse(w http.ResponseWriter, r *http.Request) *response {
+	id := requestID(r.Header)
 	return &response{
-		ResponseWriter: w, id: requestID(r.Header), started: time.Now(), patience: patience{grace: s.o.AnswerGrace},
+		ResponseWriter: w, id: id, idHeader: [1]string{id}, started: time.Now(),
+		patience: patience{grace: s.o.AnswerGrace},
 	}
 }
 
-// dispatch calls the handler of the route that matches. It asks the router for no more than that: its own ServeHTTP
-// copies the request twice to put the variables into its context, which costs more than all else that is done here.
+// dispatch calls the handler of the route that matches. The inbound paths are the busy ones and need no router. Of the
+// router it asks no more than a match: its own ServeHTTP copies the request twice to put the variables into its context,
+// which costs more than all else that is done here.
 func (s *Server) dispatch(w *response, r *http.Request) {
+	if name, ok := inboundName(r.URL.Path); ok {
+		w.account = name
+		s.inbound.ServeHTTP(w, r)
+		return
+	}
 	var match mux.RouteMatch
 	s.router.Match(r, &match)
 	w.vars = match.Vars
