@@ -50,6 +50,8 @@ type conn struct {
 	begun int64
 	// asked is what http.ReadResponse needs to know of the request.
 	asked http.Request
+	// interrupt ends reads and writes under way.
+	interrupt func()
 	// idleSince is when the last call ended.
 	idleSince time.Time
 }
@@ -57,6 +59,7 @@ type conn struct {
 func newConn(raw *counter, over net.Conn) *conn {
 	c := &conn{raw: raw, net: over}
 	c.br = bufio.NewReader(c)
+	c.interrupt = func() { _ = c.raw.SetDeadline(past) }
 	return c
 }
 
@@ -84,7 +87,7 @@ var past = time.Unix(1, 0)
 // it returns undoes that, and is false if ctx was faster: then the connection is of no use any more.
 func (c *conn) watch(ctx context.Context) (stop func() bool) {
 	c.begun = c.raw.n.Load()
-	return context.AfterFunc(ctx, func() { _ = c.raw.SetDeadline(past) })
+	return context.AfterFunc(ctx, c.interrupt)
 }
 
 // roundTrip writes the request and reads the answer. keep tells whether the connection may serve another call.
