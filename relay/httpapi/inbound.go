@@ -17,7 +17,7 @@ type Acceptor interface {
 
 // inbound serves both inbound paths.
 func inbound(c *call) error {
-	name := c.account
+	name := c.vars["name"]
 	if c.r.Method == http.MethodHead && c.probed(name) {
 		c.WriteHeader(http.StatusOK)
 		return nil

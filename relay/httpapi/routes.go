@@ -22,11 +22,12 @@ const (
 	pathReady    = "/readyz"
 )
 
-// routes registers every path but those of [inboundName], the busiest first: the router looks at them in this order. There is no subrouter and no
+// routes registers every path, the busiest first: the router looks at them in this order. There is no subrouter and no
 // catch-all, so that no path can be reached without its own check.
 func (s *Server) routes() {
 	// The inbound paths see to their methods themselves: which there are depends on the account.
-	s.inbound = s.endpoint(inbound)
+	s.router.Handle("/im/inbound", s.endpoint(inbound))
+	s.router.Handle("/im/{name}/inbound", s.endpoint(inbound))
 	for _, prefix := range []string{"/api/messages", "/messages"} {
 		s.handle(http.MethodPost, prefix+"/send", send)
 		s.handle(http.MethodGet, prefix+"/{id:msg_[^/]+}", lookup)
@@ -41,17 +42,6 @@ func (s *Server) routes() {
 	s.adminRoutes()
 	s.router.NotFoundHandler = s.endpoint(notFound)
 	s.router.MethodNotAllowedHandler = s.endpoint(methodNotAllowed)
-}
-
-// inboundName takes the inbound paths apart: /im/{name}/inbound, and /im/inbound for the only account, whose name is empty
-// then.
-func inboundName(path string) (name string, ok bool) {
-	if path == "/im/inbound" {
-		return "", true
-	}
-	name, begins := strings.CutPrefix(path, "/im/")
-	name, ends := strings.CutSuffix(name, "/inbound")
-	return name, begins && ends && name != "" && !strings.Contains(name, "/")
 }
 
 // adminRoutes registers the paths behind the admin token.

@@ -62,7 +62,6 @@ type Server struct {
 	o        Options
 	log      *zap.Logger
 	router   *mux.Router
-	inbound  http.Handler
 	table    atomic.Pointer[table]
 	guesses  *guesses
 	started  time.Time
@@ -168,15 +167,9 @@ func (s *Server) newResponse(w http.ResponseWriter, r *http.Request) *response {
 	}
 }
 
-// dispatch calls the handler of the route that matches. The inbound paths are the busy ones and need no router. Of the
-// router it asks no more than a match: its own ServeHTTP copies the request twice to put the variables into its context,
-// which costs more than all else that is done here.
+// dispatch calls the handler of the route that matches. It asks the router for no more than that: its own ServeHTTP
+// copies the request twice to put the variables into its context, which costs more than all else that is done here.
 func (s *Server) dispatch(w *response, r *http.Request) {
-	if name, ok := inboundName(r.URL.Path); ok {
-		w.account = name
-		s.inbound.ServeHTTP(w, r)
-		return
-	}
 	var match mux.RouteMatch
 	s.router.Match(r, &match)
 	w.vars = match.Vars
