@@ -20,8 +20,7 @@ type response struct {
 	// idHeader is the header with the id, here so that it costs no object of its own.
 	idHeader [1]string
 	started  time.Time
-	// account is the name in an inbound path, vars are the variables of any other.
-	account  string
+	// vars are the variables of the path.
 	vars     map[string]string
 	body     pacedBody
 	patience patience
