@@ -42,7 +42,7 @@ func (s *Server) checkAdmin(r *http.Request, token string, given credential) err
 			Code: CodeRateLimited, Message: "too many wrong admin tokens came from this address; wait", RetryAfter: wait,
 		}
 	}
-	const whose = "admin.token of the relay's configuration, or the token that imrelay token prints"
+	const whose = "admin.token of the relay's configuration, or the one in the relay's run.json"
 	if given != credentialGiven {
 		return unauthorized(given, whose)
 	}
