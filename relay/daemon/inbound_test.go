@@ -1,11 +1,13 @@
 package daemon_test
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -147,20 +149,24 @@ func TestInboundPrefer(t *testing.T) {
 	t.Parallel()
 	r := start(t, strings.Replace(baseConfig, "timeout: 1s\nclients", "timeout: 10s\nclients", 1))
 	r.agent.answers(func(w http.ResponseWriter, q *http.Request) {
+		takes := 50 * time.Millisecond
+		if b, err := io.ReadAll(q.Body); err != nil || bytes.Contains(b, []byte("slowly")) {
+			takes = 8 * time.Second
+		}
 		select {
-		case <-time.After(1500 * time.Millisecond):
+		case <-time.After(takes):
 		case <-q.Context().Done():
 		}
 		says(http.StatusOK, `{}`)(w, q)
 	})
 	began := time.Now()
-	a := r.inbound(text(1, "wxid_a", "hi"), "Prefer: respond-async")
-	if took := time.Since(began); a.status != 202 || took > time.Second || a.header.Get("Preference-Applied") != "respond-async" {
+	a := r.inbound(text(1, "wxid_a", "slowly"), "Prefer: respond-async")
+	if took := time.Since(began); a.status != 202 || took > 6*time.Second || a.header.Get("Preference-Applied") != "respond-async" {
 		t.Errorf("respond-async: got %d after %v, applied %q", a.status, took, a.header.Get("Preference-Applied"))
 	}
 	began = time.Now()
-	a = r.inbound(text(2, "wxid_b", "hi"), "Prefer: wait=1")
-	if took := time.Since(began); a.status != 202 || took < 900*time.Millisecond || took > 1400*time.Millisecond ||
+	a = r.inbound(text(2, "wxid_b", "slowly"), "Prefer: wait=1")
+	if took := time.Since(began); a.status != 202 || took < 900*time.Millisecond || took > 6*time.Second ||
 		a.header.Get("Preference-Applied") != "wait=1" {
 		t.Errorf("wait=1: got %d after %v, applied %q", a.status, took, a.header.Get("Preference-Applied"))
 	}
