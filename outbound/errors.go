@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// statuses is the table from this package's codes to what HTTP says, which is what the log's lines have as status.
+// statuses is the table from this package's codes to what HTTP says: the log's lines have it as status, and the API
+// answers with it.
 var statuses = map[Code]int{
 	CodeInProgress:          http.StatusConflict,
 	CodeKeyReused:           http.StatusUnprocessableEntity,

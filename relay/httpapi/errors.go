@@ -42,9 +42,10 @@ type meaning struct {
 	sentinel error
 }
 
-// meanings is the one table of codes, read by the server to answer and by the client to understand.
+// meanings is the one table of codes, read by the server to answer and by the client to understand. What package outbound
+// has a status for, because its log lines need one, has that.
 var meanings = map[Code]meaning{
-	CodeInvalidRequest:                     {status: http.StatusBadRequest},
+	CodeInvalidRequest:                     {status: outbound.CodeInvalid.Status()},
 	CodeBodyIncomplete:                     {status: http.StatusBadRequest},
 	Code(relay.CodeEmptyBody):              {status: http.StatusBadRequest},
 	Code(relay.CodeInvalidJSON):            {status: http.StatusBadRequest},
@@ -52,26 +53,26 @@ var meanings = map[Code]meaning{
 	Code(relay.CodeAccountUnknown):         {status: http.StatusBadRequest},
 	CodeUnauthorized:                       {status: http.StatusUnauthorized},
 	CodeSourceNotAllowed:                   {status: http.StatusForbidden},
-	Code(outbound.CodeForbidden):           {status: http.StatusForbidden},
-	CodeNotFound:                           {status: http.StatusNotFound, sentinel: queue.ErrNotFound},
+	Code(outbound.CodeForbidden):           {status: outbound.CodeForbidden.Status()},
+	CodeNotFound:                           {status: outbound.CodeNotFound.Status(), sentinel: queue.ErrNotFound},
 	CodeMethodNotAllowed:                   {status: http.StatusMethodNotAllowed},
 	CodeRequestTimeout:                     {status: http.StatusRequestTimeout},
-	Code(outbound.CodeInProgress):          {status: http.StatusConflict, again: time.Second},
+	Code(outbound.CodeInProgress):          {status: outbound.CodeInProgress.Status(), again: time.Second},
 	CodeBodyTooLarge:                       {status: http.StatusRequestEntityTooLarge},
 	CodeUnsupportedMedia:                   {status: http.StatusUnsupportedMediaType},
-	Code(outbound.CodeKeyReused):           {status: http.StatusUnprocessableEntity},
-	CodeRateLimited:                        {status: http.StatusTooManyRequests, again: time.Second},
-	Code(outbound.CodeUpstreamRateLimited): {status: http.StatusTooManyRequests, again: time.Second},
+	Code(outbound.CodeKeyReused):           {status: outbound.CodeKeyReused.Status()},
+	CodeRateLimited:                        {status: outbound.CodeRateLimited.Status(), again: time.Second},
+	Code(outbound.CodeUpstreamRateLimited): {status: outbound.CodeUpstreamRateLimited.Status(), again: time.Second},
 	CodeInternal:                           {status: http.StatusInternalServerError},
-	Code(outbound.CodeCannotSend):          {status: http.StatusNotImplemented},
-	Code(outbound.CodeUpstreamRejected):    {status: http.StatusBadGateway},
+	Code(outbound.CodeCannotSend):          {status: outbound.CodeCannotSend.Status()},
+	Code(outbound.CodeUpstreamRejected):    {status: outbound.CodeUpstreamRejected.Status()},
 	CodeStoreUnavailable: {
-		status: http.StatusServiceUnavailable, again: time.Second, sentinel: queue.ErrUnavailable,
+		status: outbound.CodeStoreUnavailable.Status(), again: time.Second, sentinel: queue.ErrUnavailable,
 	},
-	CodeShuttingDown:                       {status: http.StatusServiceUnavailable, again: time.Second},
+	CodeShuttingDown:                       {status: outbound.CodeShuttingDown.Status(), again: time.Second},
 	CodeTooManyConnections:                 {status: http.StatusServiceUnavailable, again: time.Second},
-	Code(outbound.CodeUpstreamUnavailable): {status: http.StatusServiceUnavailable, again: time.Second},
-	Code(outbound.CodeDeliveryUnknown):     {status: http.StatusGatewayTimeout},
+	Code(outbound.CodeUpstreamUnavailable): {status: outbound.CodeUpstreamUnavailable.Status(), again: time.Second},
+	Code(outbound.CodeDeliveryUnknown):     {status: outbound.CodeDeliveryUnknown.Status()},
 }
 
 // Status returns the HTTP status of the code; 500 for one that the table does not know.
