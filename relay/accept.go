@@ -235,22 +235,19 @@ func (a *Acceptor) answer(ctx context.Context, p Post, arrivals []arrival, began
 // wait ends when the event is delivered or dead, when it is known not to be tried within left, when the relay has
 // stopped, or after left.
 func (a *Acceptor) wait(ctx context.Context, out *Acceptance, x *arrival, left time.Duration) {
+	if x.placed.Wait > left || a.disp.held(x.job.Lane.Agent) {
+		select {
+		case p := <-x.watch.news: // it may have been attempted before it was held
+			out.learn(p)
+		default:
+		}
+		out.explain(a.disp.trouble(x.job.Lane.Agent))
+		return
+	}
 	until := time.Now().Add(left)
 	timer := time.NewTimer(left)
 	defer timer.Stop()
-	for held := x.placed.Wait > left || a.disp.held(x.job.Lane.Agent); ; held = false {
-		select {
-		case p := <-x.watch.news:
-			if out.learn(p); out.Answered {
-				return
-			}
-			held = held || p.open || p.wait > time.Until(until)
-		default:
-		}
-		if held {
-			out.explain(a.disp.trouble(x.job.Lane.Agent))
-			return
-		}
+	for !out.Answered {
 		select {
 		case <-ctx.Done():
 			return
@@ -259,14 +256,18 @@ func (a *Acceptor) wait(ctx context.Context, out *Acceptance, x *arrival, left t
 		case <-timer.C:
 			return
 		case p := <-x.watch.news:
-			x.watch.tell(p)
+			out.learn(p)
+			if p.open || p.wait > time.Until(until) {
+				out.explain(a.disp.trouble(x.job.Lane.Agent))
+				return
+			}
 		}
 	}
 }
 
-// explain says why the event waits, if nothing has yet.
+// explain says why the event waits, if it does and nothing has said it yet.
 func (out *Acceptance) explain(trouble string) {
-	if out.LastError == "" {
+	if !out.Answered && out.LastError == "" {
 		out.LastError = trouble
 	}
 }

@@ -172,24 +172,24 @@ const attemptFields = 12
 func (f *feed) record(t *try, d done) {
 	job, what := t.lease.Job, decision(d.verdict)
 	fields := make([]zap.Field, 0, attemptFields)
-	fields = append(fields, zap.String("event", "delivery.attempted"), zap.String("eventId", job.ID), zap.String("im", job.Lane.Account),
+	fields = append(fields,
+		zap.String("event", "delivery.attempted"), zap.String("eventId", job.ID), zap.String("im", job.Lane.Account),
 		zap.String("sender", t.note.Sender), zap.String("conversationId", job.Lane.Conversation),
 		zap.String("agent", f.name), zap.Int("status", d.verdict.Status), zap.Int("attempt", job.Attempts+1),
 		zap.Float64("durationMs", millis(d.took)), zap.String("decision", what))
-	if d.verdict.Action != queue.Ack {
-		fields = append(fields, zap.String("error", d.verdict.Reason), zap.Float64("nextMs", millis(d.verdict.Delay)))
-	}
-	switch d.verdict.Action {
-	case queue.Ack:
+	if d.verdict.Action == queue.Ack {
 		f.d.log.Info("attempt "+what, fields...)
 		return
-	case queue.Park:
-		defer f.d.log.Warn("event is parked and its conversation goes on", again("delivery.parked", fields)...)
-	case queue.Bury:
-		defer f.d.log.Error("event is dead", again("delivery.dead", fields)...)
-	case queue.Retry:
 	}
+	fields = append(fields, zap.String("error", d.verdict.Reason), zap.Float64("nextMs", millis(d.verdict.Delay)))
 	f.d.log.Warn("attempt failed", fields...)
+	switch d.verdict.Action {
+	case queue.Park:
+		f.d.log.Warn("event is parked and its conversation goes on", again("delivery.parked", fields)...)
+	case queue.Bury:
+		f.d.log.Error("event is dead", again("delivery.dead", fields)...)
+	case queue.Ack, queue.Retry:
+	}
 }
 
 // again is the same line under another name.
