@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -76,7 +77,7 @@ type Daemon struct {
 
 	cfg       config.Config // of the start; a reload hands a new one out and does not keep it
 	reloading sync.Mutex
-	plan      *plan // in force; guarded by reloading
+	plan      atomic.Pointer[plan] // in force
 }
 
 // server is one listener and what serves it.
@@ -119,12 +120,11 @@ func (d *Daemon) build(ctx context.Context) error {
 		return err
 	}
 	d.overview = &overview{d: d, seen: seen}
-	d.overview.set(p)
 	registry.Sampled(d.sample)
 	if err := d.edge(p, registry, events); err != nil {
 		return err
 	}
-	d.plan = p
+	d.plan.Store(p)
 	return d.announce()
 }
 
@@ -224,7 +224,7 @@ func reachable(a net.Addr) string {
 // announce leaves the run file for the commands of this machine.
 func (d *Daemon) announce() error {
 	d.started = time.Now()
-	if err := d.runFile(d.plan.api.Admin).write(d.cfg.Data); err != nil {
+	if err := d.runFile(d.plan.Load().api.Admin).write(d.cfg.Data); err != nil {
 		return err
 	}
 	d.undo.add("run file", func() error { return removeRunFile(d.cfg.Data) })

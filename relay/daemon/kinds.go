@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -85,12 +84,7 @@ func newHTTPConnector(own config.Section, timeout time.Duration, doer egress.Doe
 func pick[K any](kinds map[string]K, name string) (K, error) {
 	k, ok := kinds[name]
 	if !ok {
-		var names []string
-		for n := range kinds {
-			names = append(names, n)
-		}
-		slices.Sort(names)
-		return k, fmt.Errorf("unknown kind %q; this build has: %s", name, strings.Join(names, ", "))
+		return k, fmt.Errorf("unknown kind %q; this build has: %s", name, strings.Join(names(kinds), ", "))
 	}
 	return k, nil
 }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/imrelay/imrelay/relay/httpapi"
 	"github.com/imrelay/imrelay/relay/metrics"
@@ -14,13 +13,6 @@ import (
 type overview struct {
 	d    *Daemon
 	seen *activity
-	conf atomic.Pointer[configured]
-}
-
-// configured are the accounts and agents of the configuration in force.
-type configured struct {
-	accounts []httpapi.AccountState
-	agents   []httpapi.AgentState
 }
 
 var (
@@ -28,15 +20,9 @@ var (
 	_ httpapi.Health   = (*overview)(nil)
 )
 
-// set takes over a configuration.
-func (o *overview) set(p *plan) {
-	accounts, agents := p.kindsOf()
-	o.conf.Store(&configured{accounts: accounts, agents: agents})
-}
-
 // Agents implements httpapi.Overview.
 func (o *overview) Agents(context.Context) ([]httpapi.AgentState, error) {
-	out := append([]httpapi.AgentState(nil), o.conf.Load().agents...)
+	out := o.d.plan.Load().agentStates()
 	for _, s := range o.d.disp.Agents() {
 		for i := range out {
 			if out[i].Name != s.Name {
@@ -55,7 +41,7 @@ func (o *overview) Agents(context.Context) ([]httpapi.AgentState, error) {
 
 // Accounts implements httpapi.Overview.
 func (o *overview) Accounts(context.Context) ([]httpapi.AccountState, error) {
-	out := append([]httpapi.AccountState(nil), o.conf.Load().accounts...)
+	out := o.d.plan.Load().accountStates()
 	for i := range out {
 		x := o.seen.of(out[i].Name)
 		out[i].LastReceived, out[i].LastSent = httpapi.Time{Time: x.received}, httpapi.Time{Time: x.sent}

@@ -189,14 +189,21 @@ func (p *plan) exposure() {
 	}
 }
 
-// kindsOf lists what the admin API shows of a configuration.
-func (p *plan) kindsOf() (accounts []httpapi.AccountState, agents []httpapi.AgentState) {
+// accountStates are the accounts as far as the configuration knows them.
+func (p *plan) accountStates() []httpapi.AccountState {
+	var out []httpapi.AccountState
 	for _, name := range names(p.cfg.IMs) {
 		im := p.cfg.IMs[name]
-		accounts = append(accounts, httpapi.AccountState{Name: name, Format: im.Format, Connector: im.Send.Kind})
+		out = append(out, httpapi.AccountState{Name: name, Format: im.Format, Connector: im.Send.Kind})
 	}
+	return out
+}
+
+// agentStates are the agents as far as the configuration knows them.
+func (p *plan) agentStates() []httpapi.AgentState {
+	var out []httpapi.AgentState
 	for _, name := range names(p.cfg.Agents) {
-		agents = append(agents, httpapi.AgentState{Name: name, Kind: p.cfg.Agents[name].Kind})
+		out = append(out, httpapi.AgentState{Name: name, Kind: p.cfg.Agents[name].Kind})
 	}
-	return accounts, agents
+	return out
 }

@@ -30,14 +30,13 @@ func (d *Daemon) Reload(cfg config.Config) error {
 	d.acceptor.Reload(p.router)
 	d.sender.Reload(p.senders)
 	if err := d.api.Reload(p.api); err != nil {
-		d.acceptor.Reload(d.plan.router)
-		d.sender.Reload(d.plan.senders)
+		d.acceptor.Reload(d.plan.Load().router)
+		d.sender.Reload(d.plan.Load().senders)
 		return fmt.Errorf("reload the API: %w", err)
 	}
 	d.disp.Reload(p.targets)
 	d.brake.Configure(brakeOptions(cfg.Loop))
-	d.overview.set(p)
-	d.plan = p
+	d.plan.Store(p)
 	if d.o.Level != (zap.AtomicLevel{}) {
 		if level, err := zap.ParseAtomicLevel(cfg.Log.Level); err == nil {
 			d.o.Level.SetLevel(level.Level())

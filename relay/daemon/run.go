@@ -105,8 +105,8 @@ func (d *Daemon) expire(ctx context.Context) error {
 	}
 	for agent := range stats {
 		age := d.cfg.Dedupe.Window
-		if policy, ok := d.policy(agent); ok {
-			age = policy.MaxAge
+		if target, ok := d.plan.Load().targets[agent]; ok {
+			age = target.Policy.MaxAge
 		}
 		n, err := d.store.queue.Expire(ctx, agent, age, relay.ReasonMaxAge)
 		if err != nil {
@@ -118,12 +118,4 @@ func (d *Daemon) expire(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// policy is the agent's, as configured now.
-func (d *Daemon) policy(agent string) (relay.Policy, bool) {
-	d.reloading.Lock()
-	defer d.reloading.Unlock()
-	t, ok := d.plan.targets[agent]
-	return t.Policy, ok
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap/zapcore"
@@ -61,7 +62,7 @@ func (s *stream) Enabled(l zapcore.Level) bool {
 
 // With implements zapcore.Core.
 func (s *stream) With(fields []zapcore.Field) zapcore.Core {
-	return &stream{hub: s.hub, enc: s.enc, fields: append(append([]zapcore.Field(nil), s.fields...), fields...)}
+	return &stream{hub: s.hub, enc: s.enc, fields: slices.Concat(s.fields, fields)}
 }
 
 // Check implements zapcore.Core.
@@ -83,7 +84,7 @@ func (s *stream) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	if name == "" {
 		return nil
 	}
-	all := append(append([]zapcore.Field(nil), s.fields...), fields...)
+	all := slices.Concat(s.fields, fields)
 	line, err := s.enc.EncodeEntry(e, all)
 	if err != nil {
 		return err
