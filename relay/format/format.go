@@ -121,17 +121,6 @@ func Keep(s string) string {
 	return strings.Clone(s)
 }
 
-// KeepOf is Keep for a text found in body: what stands there is copied, and what was unescaped from there is a copy
-// already.
-func KeepOf(body, s string) string {
-	begin := uintptr(unsafe.Pointer(unsafe.StringData(body))) //nolint:gosec // G103: only compared
-	at := uintptr(unsafe.Pointer(unsafe.StringData(s)))       //nolint:gosec // G103: only compared
-	if at-begin >= uintptr(len(body)) && utf8.ValidString(s) {
-		return s
-	}
-	return Keep(s)
-}
-
 // ID returns a copy of an id that is fit for keys, logs and headers: what is too long, not UTF-8 or holds control
 // characters cannot be an IM's id, and is replaced by its digest, so that two of them still differ.
 func ID(s string) string {
@@ -152,6 +141,17 @@ func Fingerprint(parts ...string) string {
 		h.Write(unsafe.Slice(unsafe.StringData(p), len(p)))
 	}
 	return "h:" + hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Scalar returns the text of a string, or a number as it stands; anything else has none.
+func Scalar(v gjson.Result) string {
+	switch v.Type {
+	case gjson.String:
+		return v.Str
+	case gjson.Number:
+		return v.Raw
+	}
+	return ""
 }
 
 // Rounded says that the id, decimal digits, looks as if it had gone through a float64 on its way: it is beyond the

@@ -170,9 +170,8 @@ func value(raw string, at int) gjson.Result {
 }
 
 func unquote(raw string) string {
-	text := strings.Trim(raw, `"`)
-	if strings.IndexByte(text, '\\') >= 0 {
-		return unescape(raw[1 : len(raw)-1])
+	if strings.IndexByte(raw, '\\') >= 0 {
+		return gjson.Parse(raw).Str
 	}
-	return text
+	return strings.Trim(raw, `"`)
 }

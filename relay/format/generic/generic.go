@@ -83,12 +83,12 @@ func (f *Format) Read(body []byte, self string) ([]relay.Envelope, error) {
 func (f *Format) envelope(v gjson.Result, self string, raw []byte) relay.Envelope {
 	p := f.pick(v)
 	e := relay.Envelope{
-		Kind: format.ID(scalar(p[kind])), Text: format.Keep(text(p[words])), Group: grouped(p[group]),
+		Kind: format.ID(format.Scalar(p[kind])), Text: format.Keep(text(p[words])), Group: grouped(p[group]),
 		At: format.Time(p[moment]), Raw: raw,
 	}
 	who, name := person(p[sender])
 	e.Sender = format.ID(who)
-	e.Nickname = format.Keep(scalar(p[nickname]))
+	e.Nickname = format.Keep(format.Scalar(p[nickname]))
 	if e.Nickname == "" {
 		e.Nickname = format.Keep(name)
 	}
@@ -112,7 +112,7 @@ func (f *Format) envelope(v gjson.Result, self string, raw []byte) relay.Envelop
 
 // identify returns the id to show and what a repeat of the message has in common with it.
 func identify(p *picked, sender, element string) (id, identity string) {
-	found := scalar(p[ident])
+	found := format.Scalar(p[ident])
 	if whole, ok := format.Integer(p[ident]); ok {
 		if whole == "0" {
 			return "", ""
@@ -123,20 +123,9 @@ func identify(p *picked, sender, element string) (id, identity string) {
 	}
 	id = format.ID(found)
 	if id != "" && format.Rounded(id) {
-		return id, format.Fingerprint(id, scalar(p[moment]), sender, element)
+		return id, format.Fingerprint(id, format.Scalar(p[moment]), sender, element)
 	}
 	return id, id
-}
-
-// scalar is the text of a string or number; anything else has none.
-func scalar(v gjson.Result) string {
-	switch v.Type {
-	case gjson.String:
-		return v.Str
-	case gjson.Number:
-		return v.Raw
-	}
-	return ""
 }
 
 // text is a string, or what an object has for one.
@@ -153,9 +142,9 @@ func text(v gjson.Result) string {
 // person is the id of somebody or of a chat, and the name if it lies beside it.
 func person(v gjson.Result) (id, name string) {
 	if v.IsObject() {
-		return scalar(inside(v, "id", "userid", "chatid", "openid")), scalar(inside(v, "name", "nickname", "displayname"))
+		return format.Scalar(inside(v, "id", "userid", "chatid", "openid")), format.Scalar(inside(v, "name", "nickname", "displayname"))
 	}
-	return scalar(v), ""
+	return format.Scalar(v), ""
 }
 
 // inside returns the last member of the object that has one of the names.

@@ -77,15 +77,10 @@ func (f *fields) message() bool {
 
 // plain returns the text of a string, of a number, or of a wrapper around one.
 func plain(v gjson.Result) string {
-	switch v.Type {
-	case gjson.String:
-		return v.Str
-	case gjson.Number:
-		return v.Raw
-	case gjson.JSON:
+	if v.Type == gjson.JSON {
 		return unwrap(v)
 	}
-	return ""
+	return format.Scalar(v)
 }
 
 // number returns a whole number in whatever dress as text, and the plain text of anything else.

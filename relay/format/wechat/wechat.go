@@ -73,7 +73,7 @@ func (r reader) envelope(f *fields, v gjson.Result, raw []byte) relay.Envelope {
 	e.Sender = format.ID(s.sender)
 	e.Group = s.group
 	e.Self = s.self || f.self || owner != "" && s.sender == owner
-	e.Text = format.KeepOf(v.Raw, textOf(e.Kind, content))
+	e.Text = format.Keep(textOf(e.Kind, content))
 	push := strings.TrimSpace(f.push)
 	if e.Group {
 		source := plain(gjson.Parse(f.source))
