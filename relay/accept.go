@@ -53,11 +53,6 @@ func NewAcceptor(o AcceptorOptions) *Acceptor {
 // Reload takes over new accounts and routes; posts under way end with the old ones.
 func (a *Acceptor) Reload(r *Router) { a.router.Store(r) }
 
-// Key is what a message is known by: repeats have it in common, and so has the echo of what we sent.
-func Key(account, conversation, identity string) string {
-	return account + "\x00" + conversation + "\x00" + identity
-}
-
 // arrival is one message of a post on its way into the queue.
 type arrival struct {
 	envelope Envelope
@@ -119,14 +114,17 @@ func (a *Acceptor) arrive(router *Router, account *Account, p Post, e Envelope) 
 		Body: e.Raw,
 	}
 	if e.Identity != "" {
-		x.job.Key = Key(account.Name, e.Conversation, e.Identity)
+		x.job.Key = queue.Key{Account: account.Name, Conversation: e.Conversation, Identity: e.Identity}
 	}
 	if e.MessageID != "" {
+		key := func(conversation string) queue.Key {
+			return queue.Key{Account: account.Name, Conversation: conversation, Identity: e.MessageID}
+		}
 		if e.MessageID != e.Identity {
-			x.job.Aliases = append(x.job.Aliases, Key(account.Name, e.Conversation, e.MessageID))
+			x.job.Aliases = append(x.job.Aliases, key(e.Conversation))
 		}
 		for _, peer := range e.Peers {
-			x.job.Aliases = append(x.job.Aliases, Key(account.Name, peer, e.MessageID))
+			x.job.Aliases = append(x.job.Aliases, key(peer))
 		}
 	}
 	return x

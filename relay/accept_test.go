@@ -201,7 +201,7 @@ func TestEcho(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		agent := &scriptAgent{answer: func(context.Context, relay.Event, int) (relay.Outcome, error) { return status(200) }}
 		r := newRig(t, agent, nil)
-		if err := r.queue.Remember(t.Context(), relay.Key("im", "c", "77")); err != nil {
+		if err := r.queue.Remember(t.Context(), queue.Key{Account: "im", Conversation: "c", Identity: "77"}); err != nil {
 			t.Fatal(err)
 		}
 		if a := r.post("c", "77", time.Second); a.Ignored != relay.IgnoredSelf || len(a.EventIDs) != 0 {
@@ -392,7 +392,7 @@ func TestBrakeCountsEventsOnly(t *testing.T) {
 		for i := range 30 {
 			id := fmt.Sprint("sent", i)
 			r.brake.Sent("im", "c")
-			if err := r.queue.Remember(t.Context(), relay.Key("im", "c", id)); err != nil {
+			if err := r.queue.Remember(t.Context(), queue.Key{Account: "im", Conversation: "c", Identity: id}); err != nil {
 				t.Fatal(err)
 			}
 			if a := r.post("c", id, time.Second); a.Ignored != relay.IgnoredSelf {

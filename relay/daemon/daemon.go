@@ -24,6 +24,7 @@ import (
 	"github.com/imrelay/imrelay/relay/egress"
 	"github.com/imrelay/imrelay/relay/httpapi"
 	"github.com/imrelay/imrelay/relay/metrics"
+	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/secret"
 )
 
@@ -157,7 +158,7 @@ func (d *Daemon) sent(ctx context.Context, account, to, id string) error {
 	if id == "" {
 		return nil
 	}
-	if err := d.store.queue.Remember(ctx, relay.Key(account, to, id)); err != nil {
+	if err := d.store.queue.Remember(ctx, queue.Key{Account: account, Conversation: to, Identity: id}); err != nil {
 		return fmt.Errorf("remember a sent message: %w", err)
 	}
 	return nil

@@ -82,7 +82,7 @@ func sameJob(a, b queue.Job) bool {
 		for _, at := range []*time.Time{&j.Accepted, &j.Since, &j.Due, &j.FirstFailure, &j.Updated} {
 			*at = at.UTC().Truncate(time.Millisecond)
 		}
-		j.Key, j.Aliases, j.Body, j.NotBefore, j.Answered = "", nil, nil, time.Time{}, false
+		j.Key, j.Aliases, j.Body, j.NotBefore, j.Answered = queue.Key{}, nil, nil, time.Time{}, false
 		if j.State == queue.Dead || j.State == queue.Delivered {
 			j.Due = time.Time{}
 		}

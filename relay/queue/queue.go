@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -63,14 +64,37 @@ type Lane struct {
 	Conversation string
 }
 
+// Key is what a message is known by: repeats have it in common, and so has the echo of what we sent. It names the chat, so
+// that a store that is spread over many places knows where to look.
+type Key struct {
+	Account, Conversation string
+	// Identity tells the chat's messages apart; empty: the message has none.
+	Identity string
+}
+
+// IsZero says that it is no key.
+func (k Key) IsZero() bool { return k.Identity == "" }
+
+// KeySum is what a store keeps of a key: the first half of its SHA-256. It is short enough to keep many, and nobody can
+// make two messages that share one.
+type KeySum [16]byte
+
+// Sum returns the key's sum.
+func (k Key) Sum() KeySum {
+	sum := sha256.Sum256([]byte(k.Account + "\x00" + k.Conversation + "\x00" + k.Identity))
+	return KeySum(sum[:16])
+}
+
 // Job is one accepted event. The first group is given to Put, the second is kept by the store.
 type Job struct {
 	// ID is made by the caller, is unique, sorts by time of making and never changes.
 	ID string
-	// Key is what a repeat of the same message has in common with the first; empty: never a repeat.
-	Key string
-	// Aliases are further keys under which [Putter.Remember] may know the message. They are only looked up.
-	Aliases []string
+	// Key is what a repeat of the same message has in common with the first; zero: never a repeat. Its chat is the
+	// lane's.
+	Key Key
+	// Aliases are further keys, of this chat or another of the account, under which [Putter.Remember] may know the
+	// message. They are only looked up.
+	Aliases []Key
 	// Lane is where the job waits.
 	Lane Lane
 	// Meta is what the caller wants back beside the body. It is opaque to the store.
@@ -192,7 +216,7 @@ type Putter interface {
 	// ErrUnavailable) no promise is made for any of them. Safe for concurrent use.
 	Put(ctx context.Context, jobs ...Job) ([]Placed, error)
 	// Remember makes later jobs with one of these keys an Echo, for the dedupe window. Durable when it returns.
-	Remember(ctx context.Context, keys ...string) error
+	Remember(ctx context.Context, keys ...Key) error
 }
 
 // Source gives jobs out, one a lane at a time. All methods are safe for concurrent use.
@@ -206,7 +230,9 @@ type Source interface {
 	// that Taken.Next told of. Every call for an agent returns the same channel.
 	Wake(agent string) <-chan struct{}
 	// Settle ends the lease with one transition and returns when that is durable. A lease that lapsed but was not
-	// taken by another is still good. ErrLeaseLost: nothing changed.
+	// taken by another is still good. ErrLeaseLost: nothing changed. So it is when the lease was settled before; a
+	// store that may lose its answer on the way tells a caller who settles once more with the same verdict, because he
+	// heard none, that it was done, and does not do it twice.
 	Settle(ctx context.Context, l Lease, v Verdict) error
 	// Renew prolongs the leases and returns those that are still held, with their new Expires. A lease with a Settle
 	// under way is held until that is durable: its attempt is over, but nobody else has the job.

@@ -98,7 +98,7 @@ func (l *lifecycles) cycle(writer, i int, body []byte) error {
 	n := l.count.Add(1)
 	conv := "wxid_peer" + strconv.Itoa(writer+writers*(i%(conversations/writers)))
 	placed, err := l.queue.Put(ctx, queue.Job{
-		ID: fmt.Sprintf("evt_%020d", n), Key: "wechat\x00" + conv + "\x00" + strconv.FormatUint(n, 10),
+		ID: fmt.Sprintf("evt_%020d", n), Key: queue.Key{Account: "wechat", Conversation: conv, Identity: strconv.FormatUint(n, 10)},
 		Lane: queue.Lane{Agent: "openclaw", Account: "wechat", Conversation: conv}, Body: body,
 	})
 	if err != nil {

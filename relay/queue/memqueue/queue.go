@@ -37,7 +37,7 @@ type Queue struct {
 	seq    uint64
 	jobs   map[string]*record.Record
 	order  []*record.Record // by seq
-	seen   map[string]sighting
+	seen   map[queue.Key]sighting
 	pauses map[queue.Scope]pause
 	known  map[string][]string // accounts by conversation, sorted
 }
@@ -71,7 +71,7 @@ func New(o Options) *Queue {
 	}
 	return &Queue{
 		clock: clock.New(o.Clock, clock.Mark{}), keep: keep, set: lanes.New(o.Lease, 0),
-		jobs: map[string]*record.Record{}, seen: map[string]sighting{}, pauses: map[queue.Scope]pause{},
+		jobs: map[string]*record.Record{}, seen: map[queue.Key]sighting{}, pauses: map[queue.Scope]pause{},
 		known: map[string][]string{},
 	}
 }
@@ -109,7 +109,7 @@ func (q *Queue) Put(ctx context.Context, jobs ...queue.Job) ([]queue.Placed, err
 		r := record.New(j, q.seq, now)
 		q.jobs[r.ID] = r
 		q.order = append(q.order, r)
-		if j.Key != "" {
+		if !j.Key.IsZero() {
 			q.seen[j.Key] = sighting{id: j.ID, at: now}
 		}
 		q.learn(j.Lane)
@@ -120,7 +120,7 @@ func (q *Queue) Put(ctx context.Context, jobs ...queue.Job) ([]queue.Placed, err
 }
 
 func (q *Queue) checkIDs(jobs []queue.Job, now clock.Time) error {
-	ids, keys := map[string]bool{}, map[string]bool{}
+	ids, keys := map[string]bool{}, map[queue.Key]bool{}
 	for _, j := range jobs {
 		if _, repeat := q.repeat(j, now); repeat || keys[j.Key] {
 			continue
@@ -128,17 +128,17 @@ func (q *Queue) checkIDs(jobs []queue.Job, now clock.Time) error {
 		if ids[j.ID] || q.jobs[j.ID] != nil {
 			return fmt.Errorf("put job %s: id exists: %w", j.ID, queue.ErrState)
 		}
-		ids[j.ID], keys[j.Key] = true, j.Key != ""
+		ids[j.ID], keys[j.Key] = true, !j.Key.IsZero()
 	}
 	return nil
 }
 
 // repeat says what a job is that is not to be stored.
 func (q *Queue) repeat(j queue.Job, now clock.Time) (queue.Placed, bool) {
-	for i, key := range slices.Concat([]string{j.Key}, j.Aliases) {
+	for i, key := range slices.Concat([]queue.Key{j.Key}, j.Aliases) {
 		s, ok := q.seen[key]
 		switch {
-		case key == "" || !ok || now.Sub(s.at) >= q.keep.Window:
+		case key.IsZero() || !ok || now.Sub(s.at) >= q.keep.Window:
 		case s.echo:
 			return queue.Placed{Echo: true}, true
 		case i == 0:
@@ -156,7 +156,7 @@ func (q *Queue) learn(at queue.Lane) {
 }
 
 // Remember implements queue.Putter.
-func (q *Queue) Remember(ctx context.Context, keys ...string) error {
+func (q *Queue) Remember(ctx context.Context, keys ...queue.Key) error {
 	now, err := q.enter(ctx)
 	if err != nil {
 		return err

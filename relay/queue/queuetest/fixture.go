@@ -34,11 +34,16 @@ func lane(conversation string) queue.Lane {
 	return queue.Lane{Agent: agent, Account: "stork", Conversation: conversation}
 }
 
+// key returns the key of a message in the conversation.
+func key(conversation, identity string) queue.Key {
+	return queue.Key{Account: "stork", Conversation: conversation, Identity: identity}
+}
+
 // job makes a job for a conversation. Its body is its id.
 func (f *fixture) job(conversation string) queue.Job {
 	id := fmt.Sprintf("evt_%06d", f.count.Add(1))
 	return queue.Job{
-		ID: id, Key: "stork/" + conversation + "/" + id, Lane: lane(conversation),
+		ID: id, Key: key(conversation, id), Lane: lane(conversation),
 		Meta: []byte(`{"kind":"text"}`), Body: []byte("body of " + id),
 	}
 }

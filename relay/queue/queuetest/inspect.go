@@ -118,7 +118,7 @@ func accounts(f *fixture) {
 	for _, account := range []string{"stork", "ibis", "stork"} {
 		j := f.job("c")
 		j.Lane.Account = account
-		j.Key = ""
+		j.Key = queue.Key{}
 		f.place(j)
 	}
 	f.put("other")
@@ -150,7 +150,7 @@ func keepDelivered(f *fixture) {
 	f.equal("the younger", string(f.get(got[1]).Body), "body of "+got[1])
 	f.equal("delivered", f.stats()[agent].Delivered, 1)
 	again := f.job("c")
-	again.Key = "stork/c/" + got[0]
+	again.Key = key("c", got[0])
 	f.reopen()
 	f.equal("Put of the key of the older", f.place(again)[0], queue.Placed{ID: got[0]})
 }

@@ -257,7 +257,7 @@ func drops(f *fixture) {
 			_, err := f.q().Get(f.Context(), id)
 			f.is("Get", err, queue.ErrNotFound)
 			again := f.job("c")
-			again.Key = "stork/c/" + id
+			again.Key = key("c", id)
 			f.equal("Put of its key", f.place(again)[0], queue.Placed{ID: id})
 		}
 		f.reopen()

@@ -69,7 +69,7 @@ func existingID(f *fixture) {
 	first := f.job("c")
 	f.place(first)
 	again, other := first, f.job("c")
-	again.Key = ""
+	again.Key = queue.Key{}
 	_, err := f.q().Put(f.Context(), other, again)
 	f.is("Put of an existing id", err, queue.ErrState)
 	if _, err := f.q().Get(f.Context(), other.ID); err == nil {
@@ -199,7 +199,7 @@ func repeatsWithinCall(f *fixture) {
 
 func noKey(f *fixture) {
 	a, b := f.job("c"), f.job("c")
-	a.Key, b.Key = "", ""
+	a.Key, b.Key = queue.Key{}, queue.Key{}
 	for _, p := range f.place(a, b) {
 		if !p.Fresh {
 			f.Errorf("Put without a key: got %+v, want it fresh", p)
@@ -234,12 +234,12 @@ func keyStorm(f *fixture) {
 }
 
 func echoes(f *fixture) {
-	if err := f.q().Remember(f.Context(), "sent-1", "sent-2"); err != nil {
+	if err := f.q().Remember(f.Context(), key("c", "sent-1"), key("other chat", "sent-2")); err != nil {
 		f.Fatalf("Remember: %v", err)
 	}
 	for range 2 {
 		j, k := f.job("c"), f.job("c")
-		j.Key, k.Aliases = "sent-1", []string{"other", "sent-2"}
+		j.Key, k.Aliases = key("c", "sent-1"), []queue.Key{key("c", "other"), key("other chat", "sent-2")}
 		f.equal("Put of our own messages", f.place(j, k), []queue.Placed{{Echo: true}, {Echo: true}})
 		f.reopen()
 	}
@@ -256,7 +256,7 @@ func echoes(f *fixture) {
 
 func aliasOfJob(f *fixture) {
 	a, b := f.job("c"), f.job("c")
-	b.Aliases = []string{a.Key}
+	b.Aliases = []queue.Key{a.Key}
 	for _, p := range f.place(a, b) {
 		if !p.Fresh {
 			f.Errorf("Put: got %+v, want it fresh", p)
@@ -268,12 +268,12 @@ func windowEnds(f *fixture) {
 	f.with(func(o *Options) { o.Retention.Window = time.Hour })
 	j := f.job("c")
 	f.place(j)
-	if err := f.q().Remember(f.Context(), "sent"); err != nil {
+	if err := f.q().Remember(f.Context(), key("c", "sent")); err != nil {
 		f.Fatalf("Remember: %v", err)
 	}
 	fresh := func() []bool {
 		again, echo := f.job("c"), f.job("c")
-		again.Key, echo.Key = j.Key, "sent"
+		again.Key, echo.Key = j.Key, key("c", "sent")
 		var got []bool
 		for _, p := range f.place(again, echo) {
 			got = append(got, p.Fresh)
@@ -294,17 +294,17 @@ func windowEnds(f *fixture) {
 // knownAnew lets the key's first job end and go, so that nothing but the memory of keys tells of it.
 func knownAnew(f *fixture) {
 	f.with(func(o *Options) { o.Retention.Window = time.Hour })
-	key := "stork/c/again"
+	k := key("c", "again")
 	for range 3 {
 		j := f.job("c")
-		j.Key = key
+		j.Key = k
 		f.equal("Put when the key is over", f.place(j)[0], queue.Placed{ID: j.ID, Fresh: true})
 		f.settle(f.take(), bury)
 		f.equal("removed", f.drop(j.ID), 1)
 		f.reopen()
 		f.h.Advance(59 * time.Minute)
 		again := f.job("c")
-		again.Key = key
+		again.Key = k
 		f.equal("Put within the window", f.place(again)[0], queue.Placed{ID: j.ID})
 		f.h.Advance(time.Minute)
 	}
@@ -324,9 +324,9 @@ func manyKeys(f *fixture) {
 	}
 	for i := range 2 {
 		for id := 1; id <= n; id += 97 {
-			again := f.job("d")
+			again := f.job("c")
 			first := fmt.Sprintf("evt_%06d", id)
-			again.Key = "stork/c/" + first
+			again.Key = key("c", first)
 			if p := f.place(again)[0]; p.ID != first {
 				f.Fatalf("round %d, Put of key %d: got %+v, want a repeat of %s", i, id, p, first)
 			}

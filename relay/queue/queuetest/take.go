@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -213,7 +214,12 @@ func settledOnce(f *fixture) {
 		f.put("c")
 		l := f.take()
 		f.settle(l, v)
-		f.is("second Settle", f.q().Settle(f.Context(), l, bury), queue.ErrLeaseLost)
+		f.is("second Settle", f.q().Settle(f.Context(), l, retry(time.Hour)), queue.ErrLeaseLost)
+		before := f.get(l.Job.ID)
+		if err := f.q().Settle(f.Context(), l, v); err != nil && !errors.Is(err, queue.ErrLeaseLost) {
+			f.Errorf("Settle with the same verdict: got %v, want nothing or %v", err, queue.ErrLeaseLost)
+		}
+		f.equal("job after it was settled thrice", f.get(l.Job.ID), before)
 		for _, l := range f.want(all).Leases {
 			f.settle(l, ack)
 		}

@@ -27,7 +27,7 @@ func sample(n, conversations int) queue.Job {
 	id := fmt.Sprintf("evt_0190b5e1-%04x-7000-8000-%012x", n>>16, n)
 	c := "chat" + strconv.Itoa(n%conversations)
 	return queue.Job{
-		ID: id, Key: "stork\x00" + c + "\x00" + strconv.Itoa(n),
+		ID: id, Key: queue.Key{Account: "stork", Conversation: c, Identity: strconv.Itoa(n)},
 		Lane: queue.Lane{Agent: "crane", Account: "stork", Conversation: c},
 		Meta: []byte(`{"messageId":"7265419038812345671","sender":"wxid_bittern","kind":"text"}`),
 		Body: make([]byte, 1024),

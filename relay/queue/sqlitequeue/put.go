@@ -46,11 +46,11 @@ type putRow struct {
 
 func (r *putRow) fill(j *queue.Job) {
 	r.job, r.sum = *j, record.Sum(j.Body)
-	if j.Key != "" {
+	if !j.Key.IsZero() {
 		r.keyed, r.key = true, hashKey(j.Key)
 	}
 	for _, a := range j.Aliases {
-		if a != "" {
+		if !a.IsZero() {
 			r.aliases = append(r.aliases, hashKey(a))
 		}
 	}
@@ -151,13 +151,13 @@ func (o *putOp) Committed() {
 }
 
 // Remember implements queue.Putter.
-func (q *Queue) Remember(ctx context.Context, keys ...string) error {
+func (q *Queue) Remember(ctx context.Context, keys ...queue.Key) error {
 	if err := q.check(ctx); err != nil {
 		return err
 	}
 	var hashed []key
 	for _, k := range keys {
-		if k != "" {
+		if !k.IsZero() {
 			hashed = append(hashed, hashKey(k))
 		}
 	}

@@ -2,7 +2,6 @@ package sqlitequeue
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -11,15 +10,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/queue/clock"
 	"github.com/imrelay/imrelay/relay/store/sqlitefile"
 )
 
-// key is the first half of a key's SHA-256: short enough to keep many, and nobody can make two messages that share one.
+// key is a [queue.KeySum] as two numbers.
 type key struct{ hi, lo uint64 }
 
-func hashKey(s string) key {
-	sum := sha256.Sum256([]byte(s))
+func hashKey(k queue.Key) key {
+	sum := k.Sum()
 	return key{binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16])}
 }
 

@@ -61,7 +61,7 @@ func sight(t *testing.T, q *sqlitequeue.Queue) {
 	if n, err := q.Drop(t.Context(), []string{gone.ID}); n != 1 {
 		t.Fatalf("Drop: got %d, %v, want 1", n, err)
 	}
-	if err := q.Remember(t.Context(), "own"); err != nil {
+	if err := q.Remember(t.Context(), queue.Key{Identity: "own"}); err != nil {
 		t.Fatalf("Remember: %v", err)
 	}
 }
@@ -72,7 +72,7 @@ func checkKeys(t *testing.T, q *sqlitequeue.Queue, known bool, when string) {
 		t.Fatalf("Sweep: %v", err)
 	}
 	gone, there, own := sample(1, 1), sample(2, 1), sample(3, 1)
-	own.Key = "own"
+	own.Key = queue.Key{Identity: "own"}
 	for _, j := range []*queue.Job{&gone, &there, &own} {
 		j.ID += "-again"
 	}
