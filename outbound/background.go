@@ -364,8 +364,10 @@ func (s *Sender) renew(over <-chan struct{}) {
 		if len(held) == 0 {
 			continue
 		}
+		asked := time.Now()
 		err := s.commit(context.Background(), func(ctx context.Context) error {
-			_, err := s.store.Renew(ctx, held)
+			kept, err := s.store.Renew(ctx, held)
+			s.claims.prolong(kept, asked)
 			return err
 		})
 		if err != nil {

@@ -30,6 +30,9 @@ type Message struct {
 	// RequestID is the same for every call that means the same message, and another for every other: an IM that can
 	// drop repeats is given it.
 	RequestID string
+	// Ready is asked just before the first byte leaves; after its error nothing may, and the send was NotSent. Nil:
+	// always.
+	Ready func() error
 }
 
 // Receipt is what the IM said of a sent message.

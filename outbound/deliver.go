@@ -186,6 +186,9 @@ func (s *Sender) attempt(ctx context.Context, d *desk, j *job, m Message) (call,
 func (s *Sender) call(j *job, to Connector, m Message) call {
 	ctx, cancel := s.callContext()
 	defer cancel()
+	if j.kept && s.lease > 0 {
+		m.Ready = func() error { return s.current(j) }
+	}
 	began := time.Now()
 	receipt, err := to.Send(ctx, m)
 	c := call{m: m, took: time.Since(began), id: receipt.ID}
@@ -196,6 +199,17 @@ func (s *Sender) call(j *job, to Connector, m Message) call {
 	}
 	s.observer.Called(j.Account, outcome, c.took)
 	return c
+}
+
+// errFrozen says that so much time has gone by since the ledger heard of a send that it may be another relay's.
+var errFrozen = errors.New("the claim on the send is too old")
+
+// current says whether the ledger still counts with us for the send.
+func (s *Sender) current(j *job) error {
+	if s.claims.age(j.entry.ID) >= s.lease/2 {
+		return errFrozen
+	}
+	return nil
 }
 
 // sendError is the connector's error. One that breaks its contract may have sent.

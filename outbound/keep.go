@@ -21,6 +21,7 @@ func (s *Sender) start(ctx context.Context, j *job) *Error {
 	if !j.kept || j.started {
 		return nil
 	}
+	asked := time.Now()
 	b, err := j.rec.encode()
 	if err == nil {
 		err = s.commit(ctx, func(ctx context.Context) error { return s.store.Start(ctx, j.entry, b) })
@@ -28,6 +29,7 @@ func (s *Sender) start(ctx context.Context, j *job) *Error {
 	switch {
 	case err == nil:
 		j.started = true
+		s.claims.prolong([]dedupe.Entry{j.entry}, asked)
 		return nil
 	case errors.Is(err, dedupe.ErrLost):
 		return errInProgress()

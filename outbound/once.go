@@ -169,22 +169,53 @@ func (s *Sender) sendClaimed(ctx context.Context, j *job, e dedupe.Entry) (Resul
 // adopt makes the row the job's. Its id is the first request's.
 func (s *Sender) adopt(j *job, e dedupe.Entry) {
 	j.entry, j.kept, j.id = e, true, e.ID
-	s.claims.add(e)
+	s.claims.add(e, time.Now())
 }
 
 // claims are the rows that are held, to be renewed while the Sender runs.
 type claims struct {
 	mu sync.Mutex
-	m  map[string]dedupe.Entry
+	m  map[string]*held
 }
 
-func (c *claims) add(e dedupe.Entry) {
+// held is one of them, and since when the ledger counts with us.
+type held struct {
+	entry dedupe.Entry
+	since time.Time
+}
+
+// add notes that the row is ours as of since, which is a time before the ledger was asked.
+func (c *claims) add(e dedupe.Entry, since time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
-		c.m = map[string]dedupe.Entry{}
+		c.m = map[string]*held{}
 	}
-	c.m[e.ID] = e
+	c.m[e.ID] = &held{entry: e, since: since}
+}
+
+// prolong notes that the rows are ours as of since.
+func (c *claims) prolong(es []dedupe.Entry, since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range es {
+		if h := c.m[e.ID]; h != nil {
+			h.since = since
+		}
+	}
+}
+
+// age is how long ago the ledger last counted with us. A machine that slept may have stopped one of its clocks, so the
+// longer of what both say.
+func (c *claims) age(id string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.m[id]
+	if h == nil {
+		return 0
+	}
+	now := time.Now()
+	return max(now.Sub(h.since), now.Round(0).Sub(h.since.Round(0)))
 }
 
 func (c *claims) drop(id string) {
@@ -197,8 +228,8 @@ func (c *claims) all() []dedupe.Entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := make([]dedupe.Entry, 0, len(c.m))
-	for _, e := range c.m {
-		out = append(out, e)
+	for _, h := range c.m {
+		out = append(out, h.entry)
 	}
 	return out
 }

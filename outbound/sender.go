@@ -69,6 +69,9 @@ type Options struct {
 	Accounts Table
 	// Hold is how long a caller's send may be held up before it is refused.
 	Hold time.Duration
+	// Lease is how long the ledger counts with us after it last heard of a send; 0: for good. With under half of it left
+	// no call to an IM begins, so that a relay that was frozen sends nothing.
+	Lease time.Duration
 	// Sent, Known and Observer may be nil.
 	Sent     SentFunc
 	Known    KnownFunc
@@ -83,6 +86,7 @@ type Sender struct {
 	store    dedupe.Store
 	limiter  Limiter
 	hold     time.Duration
+	lease    time.Duration
 	sentHook SentFunc
 	hookDown atomic.Bool
 	known    KnownFunc
@@ -117,7 +121,8 @@ func New(o Options) (*Sender, error) {
 		return nil, errors.New("make sender: no logger")
 	}
 	s := &Sender{
-		store: o.Store, limiter: o.Limiter, hold: o.Hold, sentHook: o.Sent, known: o.Known, observer: o.Observer, log: o.Log,
+		store: o.Store, limiter: o.Limiter, hold: o.Hold, lease: o.Lease, sentHook: o.Sent, known: o.Known,
+		observer: o.Observer, log: o.Log,
 		desks: map[string]*desk{}, closing: make(chan struct{}), made: time.Now(),
 	}
 	aborted, abort := context.WithCancel(context.Background())

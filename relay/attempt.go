@@ -26,17 +26,13 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 		f.finish(ctx, t, done{verdict: bury(queue.Verdict{Reason: job.LastError}, ReasonMaxAge)})
 		return
 	}
-	if !t.fresh() {
-		f.finish(ctx, t, done{verdict: queue.Verdict{Action: queue.Retry, Reason: job.LastError}, silent: true})
-		return
-	}
 	began := time.Now()
 	r, made := f.circuit.do(job.Lane, func() result { return f.deliver(ctx, target, t) })
 	if errors.Is(r.err, errLost) {
 		f.lost(job)
 		return
 	}
-	if !made {
+	if !made || errors.Is(r.err, errStale) {
 		v := queue.Verdict{Action: queue.Retry, Delay: probeEvery, Reason: job.LastError}
 		f.finish(ctx, t, done{verdict: v, silent: true})
 		return
@@ -47,10 +43,17 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 	f.finish(ctx, t, d)
 }
 
-// fresh says that enough of the lease is left to begin: a relay that was frozen since it took it does not post.
-func (t *try) fresh() bool {
-	whole := t.lease.Expires.Sub(t.lease.Taken)
-	return time.Since(t.since) < whole/2
+// current says that enough of the lease is left to begin: a relay that was frozen since it took it does not post. A machine
+// that slept may have stopped one of its clocks, so it is the longer of what both say that counts.
+func (f *feed) current(t *try) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	age := max(now.Sub(t.held), now.Round(0).Sub(t.held.Round(0)))
+	if age >= t.lease.Expires.Sub(t.lease.Taken)/2 {
+		return errStale
+	}
+	return nil
 }
 
 // storeNow is the store's time.
@@ -59,11 +62,17 @@ func (t *try) storeNow() time.Time { return t.lease.Taken.Add(time.Since(t.since
 // deliver makes the call.
 func (f *feed) deliver(ctx context.Context, target *Target, t *try) result {
 	job := t.lease.Job
+	if err := f.current(t); err != nil {
+		return result{err: err}
+	}
 	out, err := target.Agent.Deliver(ctx, Event{
 		ID: job.ID, Account: job.Lane.Account, Conversation: job.Lane.Conversation, Note: t.note, Body: job.Body,
-		Accepted: job.Accepted,
+		Accepted: job.Accepted, Ready: func() error { return f.current(t) },
 	}, job.Attempts+1)
 	if err != nil {
+		if errors.Is(err, errStale) {
+			return result{err: errStale}
+		}
 		if cause := context.Cause(ctx); errors.Is(cause, errStopped) || errors.Is(cause, errLost) {
 			err = cause
 		}

@@ -19,6 +19,9 @@ var errStopped = errors.New("relay is stopping")
 // errLost is the cause of an attempt's end when its lease is another's.
 var errLost = errors.New("lease lost")
 
+// errStale is the end of an attempt that was called off before its first byte: too little of its lease is left.
+var errStale = errors.New("too little of the lease is left")
+
 // Target is one agent and how it is to be treated.
 type Target struct {
 	// Agent makes the attempts.

@@ -62,6 +62,8 @@ type Event struct {
 	Body []byte
 	// Accepted is when it was made durable.
 	Accepted time.Time
+	// Ready is asked just before the first byte leaves; after its error nothing may. Nil: always.
+	Ready func() error
 }
 
 // Note is the part of an envelope that is kept beside the body. Its JSON form is stored, so names stay.

@@ -43,10 +43,11 @@ type feed struct {
 type try struct {
 	lease queue.Lease
 	note  Note
-	since time.Time // when the lease came, by our clock
+	since time.Time // when the lease was asked for, by our clock
 	probe bool
 
 	// The feed's lock guards these.
+	held     time.Time               // when the store last said that the lease is ours, by our clock, or before that
 	cancel   context.CancelCauseFunc // nil: no worker has it yet
 	settling bool                    // over, but for the store
 }
@@ -92,6 +93,7 @@ func (f *feed) fill(ctx, attempts context.Context, trying *sync.WaitGroup) time.
 		if want.Max <= 0 {
 			return pause
 		}
+		asked := time.Now()
 		taken, err := f.d.source.Take(ctx, want)
 		if err != nil {
 			f.storeFailed(ctx, err)
@@ -99,7 +101,7 @@ func (f *feed) fill(ctx, attempts context.Context, trying *sync.WaitGroup) time.
 		}
 		f.storeDown.Store(false)
 		for _, l := range taken.Leases {
-			t := f.begin(l, want.Early)
+			t := f.begin(l, asked, want.Early)
 			select {
 			case f.idle <- t:
 			default:
@@ -162,9 +164,9 @@ func (f *feed) next(ctx context.Context) *try {
 	}
 }
 
-// begin takes a slot for the lease.
-func (f *feed) begin(l queue.Lease, probe bool) *try {
-	t := &try{lease: l, since: time.Now(), probe: probe}
+// begin takes a slot for the lease, which the store was asked for at that time.
+func (f *feed) begin(l queue.Lease, asked time.Time, probe bool) *try {
+	t := &try{lease: l, since: asked, held: asked, probe: probe}
 	var err error
 	if t.note, err = ReadNote(l.Job.Meta); err != nil {
 		f.d.log.Error("a job's note is unreadable", zap.String("eventId", l.Job.ID), zap.Error(err))
@@ -220,12 +222,15 @@ func (f *feed) renew(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		asked := f.leases()
+		asked, at := f.leases(), time.Now()
+		if len(asked) == 0 {
+			continue
+		}
 		held, err := f.d.source.Renew(ctx, asked)
 		if err != nil {
 			continue // they are renewed at the next tick, or lapse
 		}
-		f.endLost(asked, held)
+		f.renewed(asked, held, at)
 	}
 }
 
@@ -242,8 +247,8 @@ func (f *feed) leases() []queue.Lease {
 	return out
 }
 
-// endLost ends the attempts whose lease was asked for and is not held any more.
-func (f *feed) endLost(asked, held []queue.Lease) {
+// renewed ends the attempts whose lease was asked for, at that time, and is not held any more.
+func (f *feed) renewed(asked, held []queue.Lease, at time.Time) {
 	kept := make(map[uint64]bool, len(held))
 	for _, l := range held {
 		kept[l.Token] = true
@@ -251,7 +256,12 @@ func (f *feed) endLost(asked, held []queue.Lease) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range asked {
-		if t := f.tries[l.Token]; t != nil && t.cancel != nil && !t.settling && !kept[l.Token] {
+		t := f.tries[l.Token]
+		switch {
+		case t == nil:
+		case kept[l.Token]:
+			t.held = at
+		case t.cancel != nil && !t.settling:
 			t.cancel(errLost)
 		}
 	}

@@ -42,7 +42,7 @@ func (r result) classify() class {
 	if r.err != nil {
 		var ae *AttemptError
 		switch {
-		case errors.Is(r.err, errStopped), errors.Is(r.err, errLost):
+		case errors.Is(r.err, errStopped), errors.Is(r.err, errLost), errors.Is(r.err, errStale):
 			return classStopped
 		case errors.As(r.err, &ae) && ae.Unreachable:
 			return classUnreachable

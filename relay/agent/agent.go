@@ -66,7 +66,7 @@ func (p *Poster) Post(ctx context.Context, e relay.Event, attempt int) (relay.Ou
 		s.Sign(h, e.ID, now, e.Body)
 	}
 	answer, err := p.wire.Doer.Do(ctx, egress.Call{
-		Method: http.MethodPost, URL: p.url, Header: h, Body: e.Body, Timeout: p.wire.Timeout,
+		Method: http.MethodPost, URL: p.url, Header: h, Body: e.Body, Timeout: p.wire.Timeout, Ready: e.Ready,
 	})
 	if err != nil {
 		return relay.Outcome{}, AttemptError(err)

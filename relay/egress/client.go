@@ -126,4 +126,5 @@ var (
 	errProxyDeny = errors.New("proxy refused the connection")
 	errHead      = errors.New("header of the answer is too large")
 	errNotHTTP   = errors.New("answer is not HTTP")
+	errNotReady  = errors.New("called off before it began")
 )

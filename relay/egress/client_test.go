@@ -2,6 +2,7 @@ package egress_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -304,4 +305,22 @@ func TestTLS(t *testing.T) {
 	check(t, err, want{reason: "TLS certificate is for another name"})
 	_, err = c.Do(t.Context(), post(strings.Replace(plain.URL, "http:", "https:", 1)))
 	check(t, err, want{reason: "TLS handshake failed"})
+}
+
+// A call that is not ready writes nothing, over a new connection as over an old one, whatever its size.
+func TestReadyIsAskedBeforeTheFirstByte(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, answerOK)
+	c := newClient(t, egress.Options{})
+	for _, size := range []int{1, 1 << 20} {
+		call := post(f.URL)
+		call.Body = bytes.Repeat([]byte("a"), size)
+		call.Ready = func() error { return errors.New("another has it") }
+		_, err := c.Do(t.Context(), call)
+		check(t, err, want{reason: "called off before it began"})
+		call.Ready = func() error { return nil }
+		if a := do(t, c, call); a.Status != http.StatusOK {
+			t.Errorf("ready, %d bytes: got %d, want 200", size, a.Status)
+		}
+	}
 }

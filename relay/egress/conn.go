@@ -92,6 +92,11 @@ func (c *conn) watch(ctx context.Context) (stop func() bool) {
 
 // roundTrip writes the request and reads the answer. keep tells whether the connection may serve another call.
 func (c *conn) roundTrip(req *request) (answer Answer, keep bool, err error) {
+	if req.ready != nil {
+		if err := req.ready(); err != nil {
+			return Answer{}, false, errors.Join(errNotReady, err)
+		}
+	}
 	if len(req.rest) > overlapBody {
 		return c.overlapped(req)
 	}

@@ -32,6 +32,9 @@ type Call struct {
 	Body []byte
 	// Timeout bounds the whole call, connecting and reading the answer included; 0: [DefaultTimeout].
 	Timeout time.Duration
+	// Ready, if not nil, is asked just before the first byte is written. Its error ends the call, and nothing was
+	// written: whoever was frozen on the way here may have lost the right to make it.
+	Ready func() error
 }
 
 // Answer is what came back, whatever its status.

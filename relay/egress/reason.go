@@ -70,6 +70,7 @@ var reasons = []struct {
 	{errProxy, "proxy not usable"},
 	{errHead, "header of the answer is too large"},
 	{errNotHTTP, "answer is not HTTP"},
+	{errNotReady, "called off before it began"},
 	{errRefused, "connection refused"},
 	{errReset, "connection reset"},
 	{errPipe, "connection reset"},

@@ -18,6 +18,7 @@ const (
 type request struct {
 	*target
 	method string
+	ready  func() error
 	// first is the header, with the body behind it if that is small; rest is the body otherwise.
 	first, rest []byte
 	buf         *[]byte
@@ -43,7 +44,7 @@ func (c *Client) prepare(call *Call) (request, error) {
 	if !isToken(call.Method) {
 		return request{}, errMethod
 	}
-	req := request{target: t, method: call.Method, buf: buffers.Get().(*[]byte)}
+	req := request{target: t, method: call.Method, ready: call.Ready, buf: buffers.Get().(*[]byte)}
 	b, err := t.appendHead((*req.buf)[:0], call)
 	if err != nil {
 		buffers.Put(req.buf)

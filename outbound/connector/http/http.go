@@ -99,7 +99,7 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 		}
 	}
 	a, err := connector.Call(ctx, c.doer, egress.Call{
-		Method: http.MethodPost, URL: c.config.URL, Header: c.header, Body: body, Timeout: c.config.Timeout,
+		Method: http.MethodPost, URL: c.config.URL, Header: c.header, Body: body, Timeout: c.config.Timeout, Ready: m.Ready,
 	})
 	if err != nil {
 		return outbound.Receipt{}, err
