@@ -104,12 +104,17 @@ func (a *Acceptor) arrive(router *Router, account *Account, p Post, e Envelope) 
 		x.ignored = IgnoredFiltered
 		return x
 	}
+	waiter := ""
+	if p.Wait > 0 {
+		waiter = a.disp.name()
+	}
 	x.job = queue.Job{
 		ID:   newID("evt_"),
 		Lane: queue.Lane{Agent: agent, Account: account.Name, Conversation: e.Conversation},
 		Meta: Note{
 			MessageID: e.MessageID, Sender: e.Sender, Nickname: e.Nickname, Kind: e.Kind, Group: e.Group,
 			Mentioned: e.Mentioned, ContentType: p.ContentType, Traceparent: p.Traceparent,
+			Waiter: waiter,
 		}.encode(),
 		Body: e.Raw,
 	}
@@ -316,6 +321,8 @@ func ReadNote(meta []byte) (Note, error) {
 			n.ContentType = value.Str
 		case "traceparent":
 			n.Traceparent = value.Str
+		case "waiter":
+			n.Waiter = value.Str
 		}
 		return true
 	})

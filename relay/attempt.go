@@ -125,7 +125,7 @@ func (f *feed) finish(ctx context.Context, t *try, d done) {
 	}
 	f.record(t, d)
 	f.settle(ctx, t, d.verdict)
-	f.d.watches.settled(job, progress{
+	f.d.tell(ctx, job, t.note.Waiter, progress{
 		verdict: d.verdict, outcome: d.outcome, attempts: attempts, wait: d.verdict.Delay, open: d.open,
 	})
 }

@@ -40,6 +40,8 @@ type DispatcherOptions struct {
 	Targets map[string]Target
 	// Drain is how long attempts under way may go on after Run's context has ended.
 	Drain time.Duration
+	// Herald carries news between relays; nil: this one has the queue for itself.
+	Herald Herald
 	// Meter counts.
 	Meter Meter
 	// Log gets one line an attempt.
@@ -51,6 +53,7 @@ type DispatcherOptions struct {
 type Dispatcher struct {
 	source  queue.Source
 	drain   time.Duration
+	herald  Herald
 	meter   Meter
 	log     *zap.Logger
 	feeds   map[string]*feed
@@ -60,11 +63,14 @@ type Dispatcher struct {
 // NewDispatcher returns a dispatcher that does nothing until Run.
 func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	d := &Dispatcher{
-		source: o.Source, drain: o.Drain, meter: o.Meter, log: o.Log, feeds: map[string]*feed{},
+		source: o.Source, drain: o.Drain, herald: o.Herald, meter: o.Meter, log: o.Log, feeds: map[string]*feed{},
 		watches: watches{over: make(chan struct{}), byID: map[string]*watch{}},
 	}
 	for name, t := range o.Targets {
 		d.feeds[name] = newFeed(d, name, t)
+	}
+	if d.herald != nil {
+		d.herald.Hear(d.hear)
 	}
 	return d
 }

@@ -76,6 +76,8 @@ type Note struct {
 	Mentioned   bool   `json:"mentioned,omitempty"`
 	ContentType string `json:"contentType,omitempty"`
 	Traceparent string `json:"traceparent,omitempty"`
+	// Waiter is the relay at which somebody waits for the event, where there are several.
+	Waiter string `json:"waiter,omitempty"`
 }
 
 // Outcome is an agent's answer to one attempt.

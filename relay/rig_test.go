@@ -161,6 +161,7 @@ type setup struct {
 	idle        bool // the dispatcher is not run
 	clock       clock.Source
 	source      func(queue.Source) queue.Source // what the dispatcher sees of the queue
+	herald      relay.Herald
 }
 
 // policy is the default one of the tests.
@@ -187,7 +188,7 @@ func newRig(t *testing.T, agent *scriptAgent, change func(*setup)) *rig {
 	disp := relay.NewDispatcher(relay.DispatcherOptions{
 		Source:  s.source(q),
 		Targets: map[string]relay.Target{"agent": {Agent: agent, Policy: s.policy, Concurrency: s.concurrency}},
-		Drain:   s.drain, Meter: nullMeter{}, Log: log,
+		Drain:   s.drain, Herald: s.herald, Meter: nullMeter{}, Log: log,
 	})
 	brake := relay.NewBrake(q, s.brake, log)
 	acc := relay.NewAcceptor(relay.AcceptorOptions{
