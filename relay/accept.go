@@ -180,7 +180,9 @@ func (a *Acceptor) put(ctx context.Context, arrivals []arrival) error {
 			if x.placed.Echo {
 				x.ignored = IgnoredSelf
 			}
-			a.brake.Event(ctx, x.job.Lane.Account, x.job.Lane.Conversation, Turn{Fresh: x.placed.Fresh, Held: x.braked})
+			a.brake.Event(ctx, x.job.Lane.Account, x.job.Lane.Conversation, Turn{
+				Fresh: x.placed.Fresh, Held: x.braked, Braked: x.placed.Braked,
+			})
 		}
 	}
 	return nil

@@ -356,7 +356,7 @@ func TestBrake(t *testing.T) {
 		})
 		for i := range 20 {
 			r.post("loop", fmt.Sprint(i), time.Second)
-			r.brake.Sent("im", "loop")
+			r.sent("loop")
 			r.post("calm", fmt.Sprint(i), time.Second) // never answered: no turn
 		}
 		if got := len(agent.seen()); got != 40 {
@@ -391,7 +391,7 @@ func TestBrakeCountsEventsOnly(t *testing.T) {
 		r.post("c", "first", time.Second)
 		for i := range 30 {
 			id := fmt.Sprint("sent", i)
-			r.brake.Sent("im", "c")
+			r.sent("c")
 			if err := r.queue.Remember(t.Context(), queue.Key{Account: "im", Conversation: "c", Identity: id}); err != nil {
 				t.Fatal(err)
 			}
@@ -418,7 +418,7 @@ func TestBrakeTakesBackAPause(t *testing.T) {
 		})
 		for i := range 3 {
 			r.post("c", fmt.Sprint(i), time.Second)
-			r.brake.Sent("im", "c")
+			r.sent("c")
 		}
 		r.post("c", "2", time.Second)
 		if pauses, err := r.queue.Pauses(t.Context()); err != nil || len(pauses) != 0 {
@@ -442,7 +442,7 @@ func TestBrakeForgets(t *testing.T) {
 			if a := r.post("c", fmt.Sprint(i), time.Second); !a.Answered {
 				t.Fatalf("turn %d: got %+v", i, a)
 			}
-			r.brake.Sent("im", "c")
+			r.sent("c")
 			time.Sleep(3100 * time.Millisecond)
 		}
 	})

@@ -22,9 +22,11 @@ type BrakeOptions struct {
 }
 
 // Brake stops loops: a turn is an event and then a send in one conversation, and a conversation with more than so many
-// turns within a window is paused. Its counts are in memory; the pause is durable.
+// turns within a window is paused. Its counts are in memory, unless the queue is a [queue.Braker] and counts for all
+// relays; the pause is durable.
 type Brake struct {
 	pauser queue.Pauser
+	shared queue.Braker // nil: this relay has the queue for itself, and counts
 	log    *zap.Logger
 	now    func() time.Time
 
@@ -46,7 +48,9 @@ type turns struct {
 
 // NewBrake returns a brake that pauses with pauser.
 func NewBrake(pauser queue.Pauser, opts BrakeOptions, log *zap.Logger) *Brake {
-	return &Brake{pauser: pauser, log: log, now: time.Now, opts: opts, talks: map[talk]*turns{}}
+	b := &Brake{pauser: pauser, log: log, now: time.Now, opts: opts, talks: map[talk]*turns{}}
+	b.shared, _ = pauser.(queue.Braker)
+	return b
 }
 
 // Configure takes over new bounds; turns counted so far stay.
@@ -62,6 +66,8 @@ type Turn struct {
 	Fresh bool
 	// Held is what Hold returned.
 	Held bool
+	// Braked says that the queue itself has paused the conversation.
+	Braked bool
 }
 
 // Hold is asked before an event is queued. If the conversation has had all its turns it is paused, so that the event
@@ -72,8 +78,7 @@ func (b *Brake) Hold(ctx context.Context, account, conversation string) bool {
 		return false
 	}
 	scope := queue.Scope{Account: account, Conversation: conversation}
-	reason := fmt.Sprintf("loop: more than %d turns within %s", opts.Turns, opts.Window)
-	if err := b.pauser.Pause(ctx, scope, opts.Pause, reason); err != nil {
+	if err := b.pauser.Pause(ctx, scope, opts.Pause, opts.reason()); err != nil {
 		b.log.Error("conversation looks like a loop and could not be paused",
 			append(pauseFields(scope, opts), zap.Error(err))...)
 		return false
@@ -86,7 +91,7 @@ func (b *Brake) Hold(ctx context.Context, account, conversation string) bool {
 func (b *Brake) Event(ctx context.Context, account, conversation string, t Turn) {
 	scope := queue.Scope{Account: account, Conversation: conversation}
 	switch opts := b.begin(talk{account, conversation}, t); {
-	case t.Held && t.Fresh:
+	case t.Braked, t.Held && t.Fresh:
 		b.log.Warn("conversation looks like a loop and is paused", pauseFields(scope, opts)...)
 	case t.Held:
 		if err := b.pauser.Resume(ctx, scope); err != nil {
@@ -102,8 +107,34 @@ func pauseFields(s queue.Scope, opts BrakeOptions) []zap.Field {
 	}
 }
 
+// reason says why a conversation is paused.
+func (o BrakeOptions) reason() string {
+	return fmt.Sprintf("loop: more than %d turns within %s", o.Turns, o.Window)
+}
+
 // Sent notes that a send reached the conversation.
-func (b *Brake) Sent(account, conversation string) {
+func (b *Brake) Sent(ctx context.Context, account, conversation string) error {
+	if b.shared == nil {
+		b.ended(account, conversation)
+		return nil
+	}
+	b.mu.Lock()
+	opts := b.opts
+	b.mu.Unlock()
+	if opts.Turns <= 0 {
+		return nil
+	}
+	err := b.shared.Turn(ctx, queue.Chat{Account: account, Conversation: conversation}, queue.Loop{
+		Turns: opts.Turns, Window: opts.Window, Pause: opts.Pause, Reason: opts.reason(),
+	})
+	if err != nil {
+		return fmt.Errorf("count a turn: %w", err)
+	}
+	return nil
+}
+
+// ended ends the conversation's turn, if one had begun.
+func (b *Brake) ended(account, conversation string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.talks[talk{account, conversation}]
@@ -131,7 +162,7 @@ func (b *Brake) full(k talk) (BrakeOptions, bool) {
 func (b *Brake) begin(k talk, turn Turn) BrakeOptions {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.opts.Turns <= 0 || !turn.Fresh {
+	if b.shared != nil || b.opts.Turns <= 0 || !turn.Fresh {
 		return b.opts
 	}
 	now := b.now()

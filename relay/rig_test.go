@@ -231,6 +231,14 @@ func (r *rig) post(conversation, message string, wait time.Duration) relay.Accep
 	return a
 }
 
+// sent notes a send to the conversation.
+func (r *rig) sent(conversation string) {
+	r.t.Helper()
+	if err := r.brake.Sent(r.t.Context(), "im", conversation); err != nil {
+		r.t.Fatalf("note a send to %s: %v", conversation, err)
+	}
+}
+
 // state returns the job of an acceptance's first event.
 func (r *rig) state(a relay.Acceptance) queue.Job {
 	r.t.Helper()

@@ -154,14 +154,14 @@ func (d *Daemon) newSender(p *plan, seen *activity) (*outbound.Sender, error) {
 
 // sent remembers what we sent, so that its echo is known, and tells the brake.
 func (d *Daemon) sent(ctx context.Context, account, to, id string) error {
-	d.brake.Sent(account, to)
+	err := d.brake.Sent(ctx, account, to)
 	if id == "" {
-		return nil
+		return err
 	}
-	if err := d.store.queue.Remember(ctx, queue.Key{Account: account, Conversation: to, Identity: id}); err != nil {
-		return fmt.Errorf("remember a sent message: %w", err)
+	if e := d.store.queue.Remember(ctx, queue.Key{Account: account, Conversation: to, Identity: id}); e != nil {
+		err = errors.Join(err, fmt.Errorf("remember a sent message: %w", e))
 	}
-	return nil
+	return err
 }
 
 // edge makes the HTTP side and binds its listeners.

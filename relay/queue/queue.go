@@ -182,6 +182,9 @@ type Placed struct {
 	Fresh bool
 	// Echo says that the key, or an alias, is one that Remember was given: the message is our own.
 	Echo bool
+	// Braked says that the job was queued, and that its conversation is paused now for having had too many turns (see
+	// [Braker]).
+	Braked bool
 	// Wait is how long, as things stand, the job's first attempt has to wait for its lane's head to be due, or for a
 	// hold or a pause to end; 0 when nothing is known to hold it.
 	Wait time.Duration
@@ -325,6 +328,25 @@ type Pauser interface {
 	Resume(ctx context.Context, s Scope) error
 	// Pauses lists the pauses in force.
 	Pauses(ctx context.Context) ([]Pause, error)
+}
+
+// Loop is when a conversation counts as a loop: a turn is an event and then a send.
+type Loop struct {
+	// Turns is how many turns it may have within Window.
+	Turns int
+	// Window is what the turns are counted in.
+	Window time.Duration
+	// Pause is how long it is held then.
+	Pause time.Duration
+	// Reason is the pause's.
+	Reason string
+}
+
+// Braker is a queue that counts turns itself, because the event and the send of a turn may come to different relays.
+type Braker interface {
+	// Turn notes that a send reached the chat, which ends a turn if an event had begun one. The first fresh event after
+	// the last turn that the chat may have pauses it, in the same commit as that event.
+	Turn(ctx context.Context, c Chat, l Loop) error
 }
 
 // Retention says how long what is over is kept.
