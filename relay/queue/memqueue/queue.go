@@ -37,15 +37,15 @@ type Queue struct {
 	seq    uint64
 	jobs   map[string]*record.Record
 	order  []*record.Record // by seq
-	seen   map[queue.Key]sighting
+	seen   map[queue.KeySum]sighting
 	pauses map[queue.Scope]pause
 	known  map[string][]string // accounts by conversation, sorted
 }
 
+// sighting is when a key was seen; one without a job is an echo.
 type sighting struct {
-	id   string
-	echo bool
-	at   clock.Time
+	id string
+	at clock.Time
 }
 
 type pause struct {
@@ -71,7 +71,7 @@ func New(o Options) *Queue {
 	}
 	return &Queue{
 		clock: clock.New(o.Clock, clock.Mark{}), keep: keep, set: lanes.New(o.Lease, 0),
-		jobs: map[string]*record.Record{}, seen: map[queue.Key]sighting{}, pauses: map[queue.Scope]pause{},
+		jobs: map[string]*record.Record{}, seen: map[queue.KeySum]sighting{}, pauses: map[queue.Scope]pause{},
 		known: map[string][]string{},
 	}
 }
@@ -110,9 +110,9 @@ func (q *Queue) Put(ctx context.Context, jobs ...queue.Job) ([]queue.Placed, err
 		q.jobs[r.ID] = r
 		q.order = append(q.order, r)
 		if !j.Key.IsZero() {
-			q.seen[j.Key] = sighting{id: j.ID, at: now}
+			q.seen[j.Key.Sum()] = sighting{id: j.ID, at: now}
 		}
-		q.learn(j.Lane)
+		q.learn(j.Lane.Account, j.Lane.Conversation)
 		q.set.Add(r.Lane, lanes.Waiting{Seq: r.Seq, Due: now}, false)
 		placed[i] = queue.Placed{ID: j.ID, Fresh: true, Wait: q.set.Wait(r.Lane, r.Seq, now)}
 	}
@@ -136,10 +136,10 @@ func (q *Queue) checkIDs(jobs []queue.Job, now clock.Time) error {
 // repeat says what a job is that is not to be stored.
 func (q *Queue) repeat(j queue.Job, now clock.Time) (queue.Placed, bool) {
 	for i, key := range slices.Concat([]queue.Key{j.Key}, j.Aliases) {
-		s, ok := q.seen[key]
+		s, ok := q.seen[key.Sum()]
 		switch {
 		case key.IsZero() || !ok || now.Sub(s.at) >= q.keep.Window:
-		case s.echo:
+		case s.id == "":
 			return queue.Placed{Echo: true}, true
 		case i == 0:
 			return queue.Placed{ID: s.id}, true
@@ -148,10 +148,10 @@ func (q *Queue) repeat(j queue.Job, now clock.Time) (queue.Placed, bool) {
 	return queue.Placed{}, false
 }
 
-func (q *Queue) learn(at queue.Lane) {
-	accounts := q.known[at.Conversation]
-	if i, ok := slices.BinarySearch(accounts, at.Account); !ok {
-		q.known[at.Conversation] = slices.Insert(accounts, i, at.Account)
+func (q *Queue) learn(account, conversation string) {
+	accounts := q.known[conversation]
+	if i, ok := slices.BinarySearch(accounts, account); !ok {
+		q.known[conversation] = slices.Insert(accounts, i, account)
 	}
 }
 
@@ -163,7 +163,9 @@ func (q *Queue) Remember(ctx context.Context, keys ...queue.Key) error {
 	}
 	defer q.mu.Unlock()
 	for _, k := range keys {
-		q.seen[k] = sighting{echo: true, at: now}
+		if !k.IsZero() {
+			q.seen[k.Sum()] = sighting{at: now}
+		}
 	}
 	return nil
 }
