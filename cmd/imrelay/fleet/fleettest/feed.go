@@ -1,0 +1,153 @@
+package fleettest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Accepted is a message that a relay answered for.
+type Accepted struct {
+	ID string
+	At time.Time
+}
+
+// Refused is an answer that was no 2xx; the zero status: there was none.
+type Refused struct {
+	Answer
+
+	By string
+	At time.Time
+}
+
+// Feed pushes messages: those of a conversation over the relays in turn, the next one only when the one before was
+// accepted, and many conversations side by side.
+type Feed struct {
+	// Lanes is the number of conversations.
+	Lanes int
+	// Pause is the most that a conversation waits between two messages.
+	Pause time.Duration
+	// Within is how long an answer may take before the message goes again; 0: Patience.
+	Within time.Duration
+	// Again is how many messages go once more over the next relay after they were accepted: one in so many; 0: none.
+	Again int
+	// Forgets says that the relays may have forgotten that they know a message.
+	Forgets bool
+
+	relays  atomic.Pointer[[]*Relay]
+	cancel  context.CancelFunc
+	lanes   sync.WaitGroup
+	book    [][]Accepted
+	mu      sync.Mutex
+	refused []Refused
+	wrong   []string
+}
+
+// Start feeds the relays until Stop.
+func (f *Feed) Start(ctx context.Context, relays ...*Relay) {
+	f.Over(relays...)
+	ctx, f.cancel = context.WithCancel(ctx)
+	f.book = make([][]Accepted, f.Lanes)
+	for lane := range f.Lanes {
+		f.lanes.Go(func() { f.book[lane] = f.lane(ctx, lane) })
+	}
+}
+
+// Over makes these the relays that are fed from now on, as a load balancer does that has seen one fail.
+func (f *Feed) Over(relays ...*Relay) { f.relays.Store(&relays) }
+
+// Stop ends it and returns what was accepted, by lane and in order. A message whose answer was under way may be in the
+// relays' books and not here.
+func (f *Feed) Stop() [][]Accepted {
+	f.cancel()
+	f.lanes.Wait()
+	return f.book
+}
+
+// Refused are the answers that were no 2xx, so far.
+func (f *Feed) Refused() []Refused {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]Refused(nil), f.refused...)
+}
+
+// Wrong are the answers to repeats that must not be.
+func (f *Feed) Wrong() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.wrong...)
+}
+
+// lane pushes the messages of one conversation.
+func (f *Feed) lane(ctx context.Context, lane int) (accepted []Accepted) {
+	for turn, seq := lane, 1; ctx.Err() == nil; seq++ {
+		a := f.insist(ctx, lane, seq, &turn)
+		if a.Status == 0 {
+			return accepted
+		}
+		id := a.Get("eventId").Str
+		accepted = append(accepted, Accepted{ID: id, At: time.Now()})
+		if f.Again > 0 && seq%f.Again == 0 {
+			f.again(ctx, f.insist(ctx, lane, seq, &turn), id)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(rand.N(f.Pause + 1)):
+		}
+	}
+	return accepted
+}
+
+// insist pushes a message until it is accepted, each time over the next relay. An answer that did not come is no answer,
+// so the same message goes again, as IM servers do.
+func (f *Feed) insist(ctx context.Context, lane, seq int, turn *int) Answer {
+	for ctx.Err() == nil {
+		relays := *f.relays.Load()
+		r := relays[*turn%len(relays)]
+		*turn++
+		a := f.push(ctx, r, lane, seq)
+		if a.Status/100 == 2 && a.Get("eventId").Str != "" {
+			return a
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		f.mu.Lock()
+		f.refused = append(f.refused, Refused{Answer: a, By: r.Name, At: time.Now()})
+		f.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return Answer{}
+}
+
+func (f *Feed) push(ctx context.Context, r *Relay, lane, seq int) Answer {
+	var headers []string
+	if seq%3 != 0 {
+		headers = []string{"Prefer", "respond-async"}
+	}
+	if f.Within > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.Within)
+		defer cancel()
+	}
+	return r.Push(ctx, Push(lane, seq), headers...)
+}
+
+// again checks the answer to a repeat.
+func (f *Feed) again(ctx context.Context, a Answer, id string) {
+	if ctx.Err() != nil || f.Forgets {
+		return
+	}
+	if a.Status != http.StatusOK || !a.Get("duplicate").Bool() || a.Get("eventId").Str != id {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.wrong = append(f.wrong, fmt.Sprintf("a repeat of %s was answered with %s", id, a))
+	}
+}
