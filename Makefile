@@ -28,12 +28,12 @@ build: ## Build the static binary bin/imrelay.
 
 .PHONY: test
 test: ## Install what the tests need, where it is missing, and run them.
-	.ci/needs go:golang-go
+	.ci/needs go:golang-go redis-server
 	$(GO) test $(PKGS)
 
 .PHONY: race
 race: ## Run the tests under the race detector, in random order.
-	.ci/needs go:golang-go gcc
+	.ci/needs go:golang-go gcc redis-server
 	$(GO) test -race -shuffle=on -count=1 $(PKGS)
 
 .PHONY: check
@@ -75,7 +75,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 10s).
 # in a user's path. BENCH_BACKLOG is how many messages wait in the backlog's benchmark.
 .PHONY: bench
 bench: ## Measure the parts BENCHCOUNT times (default 3) into bench.txt, then the relay beside nginx.
-	.ci/needs go:golang-go
+	.ci/needs go:golang-go redis-server
 	PATH="$$PATH:/usr/sbin" .ci/needs nginx:nginx-light || echo 'going on without nginx'
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 100ms -count $(BENCHCOUNT) \
 	  $$($(GO) list $(PKGS) | grep -v '/cmd/imrelay/bench$$') | grep -v 'no test files' | tee bench.txt
