@@ -237,10 +237,14 @@ func (s *Sender) place(ctx context.Context, d *desk, j *job) *Error {
 			return err
 		}
 		p, ok, err := d.reserve(ctx, j.ticket, s.account(j).Limits, s.reach(j))
-		if err != nil {
-			return err
-		}
 		switch {
+		case err != nil && j.background:
+			// Given back, it would be taken again at once, and so on.
+			if err := s.wait(ctx, nil, err.RetryAfter); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
 		case ok:
 			if err := s.wait(ctx, nil, p.Delay); err != nil {
 				p.Cancel()

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -79,6 +80,14 @@ func errStore(cause error) *Error {
 	e := refuseFor(CodeStoreUnavailable, storePause, "the store cannot take it now; it was not sent, repeat it later")
 	e.Err = cause
 	return e
+}
+
+// errPace is for a limiter that does not answer, unless it is the caller who did not wait for it.
+func errPace(ctx context.Context, cause error) *Error {
+	if ctx.Err() != nil {
+		return errLeft(ctx.Err())
+	}
+	return errStore(fmt.Errorf("keep the pace: %w", cause))
 }
 
 // errLookup is errStore where nothing was to be sent.

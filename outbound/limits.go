@@ -41,8 +41,9 @@ type Place struct {
 	Cancel func()
 }
 
-// Limiter keeps the pace. Both methods are quick: an account's line stands still meanwhile. They are safe for concurrent
-// use.
+// Limiter keeps the pace. Both methods are quick: an account's line stands still meanwhile, and while a limiter that
+// others share is out of reach they fail at once. An error means that nothing may be sent, for nobody knows the pace. They
+// are safe for concurrent use.
 type Limiter interface {
 	// Delay tells how long a send would wait for the slot, and takes nothing.
 	Delay(ctx context.Context, s Slot) (time.Duration, error)

@@ -109,7 +109,7 @@ func (d *desk) judge(ctx context.Context, t *ticket, r *row, l Limits) *Error {
 		Account: d.account, Recipient: t.to, Limits: l, AheadAccount: d.owed + ahead, AheadRecipient: r.owed,
 	})
 	if err != nil {
-		return errStore(err)
+		return errPace(ctx, err)
 	}
 	if now.Add(delay).After(t.deadline.Add(rounding)) {
 		return errRateLimited(delay)

@@ -21,13 +21,13 @@ func (d *desk) reserve(ctx context.Context, t *ticket, l Limits, bound time.Dura
 	slot := Slot{Account: d.account, Recipient: t.to, Limits: l}
 	delay, cause := d.limiter.Delay(ctx, slot)
 	if cause != nil {
-		return Place{}, false, errStore(cause)
+		return Place{}, false, errPace(ctx, cause)
 	}
 	if delay > bound+rounding {
 		return Place{Delay: delay}, false, nil
 	}
 	if p, cause = d.limiter.Reserve(ctx, slot); cause != nil {
-		return Place{}, false, errStore(cause)
+		return Place{}, false, errPace(ctx, cause)
 	}
 	if r := d.rows[t.to]; t.owed > 0 {
 		d.owe(r, t, t.owed-1)
