@@ -10,15 +10,22 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	dedupetest.Run(t, func(_ *testing.T, s dedupetest.Settings) dedupetest.Subject {
-		clock := dedupetest.NewClock()
-		l := memdedupe.New(memdedupe.Options{Window: s.Window, Lease: s.Lease, Now: clock.Now})
-		crash := func() dedupe.Store {
-			l = l.Crash()
-			return l
-		}
-		return dedupetest.Subject{Store: l, Reopen: crash, Crash: crash, Advance: clock.Advance}
-	})
+	dedupetest.Run(t, open)
+}
+
+func TestMove(t *testing.T) {
+	t.Parallel()
+	dedupetest.RunMove(t, open, open)
+}
+
+func open(_ *testing.T, s dedupetest.Settings) dedupetest.Subject {
+	clock := dedupetest.NewClock()
+	l := memdedupe.New(memdedupe.Options{Window: s.Window, Lease: s.Lease, Now: clock.Now})
+	crash := func() dedupe.Store {
+		l = l.Crash()
+		return l
+	}
+	return dedupetest.Subject{Store: l, Reopen: crash, Crash: crash, Advance: clock.Advance}
 }
 
 // Without a window and a lease nothing is forgotten.

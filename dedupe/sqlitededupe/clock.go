@@ -63,6 +63,12 @@ func (c *ledgerClock) now() time.Time {
 	return time.Unix(0, t)
 }
 
+// wall is what the system's clock, as it goes now, will show at t.
+func (c *ledgerClock) wall(t time.Time) time.Time {
+	wall, elapsed := c.source()
+	return wall.Round(0).Add(t.Sub(time.Unix(0, c.base+int64(elapsed))))
+}
+
 // save keeps the clock's place, unless it was done just now. It runs on the writer's goroutine.
 func (c *ledgerClock) save(tx *sqlitefile.Tx) error {
 	t := c.now().UnixNano()
