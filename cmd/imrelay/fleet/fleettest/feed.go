@@ -13,7 +13,8 @@ import (
 // Accepted is a message that a relay answered for.
 type Accepted struct {
 	ID string
-	At time.Time
+	// Asked is when it was pushed, At when the answer came.
+	Asked, At time.Time
 }
 
 // Refused is an answer that was no 2xx; the zero status: there was none.
@@ -90,14 +91,12 @@ func (f *Feed) lane(ctx context.Context, lane int) (accepted []Accepted) {
 			return accepted
 		}
 		id := a.Get("eventId").Str
-		accepted = append(accepted, Accepted{ID: id, At: time.Now()})
+		now := time.Now()
+		accepted = append(accepted, Accepted{ID: id, Asked: now.Add(-a.Took), At: now})
 		if f.Again > 0 && seq%f.Again == 0 {
 			f.again(ctx, f.insist(ctx, lane, seq, &turn), id)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(rand.N(f.Pause + 1)):
-		}
+		wait(ctx, rand.N(f.Pause+1))
 	}
 	return accepted
 }
@@ -119,10 +118,7 @@ func (f *Feed) insist(ctx context.Context, lane, seq int, turn *int) Answer {
 		f.mu.Lock()
 		f.refused = append(f.refused, Refused{Answer: a, By: r.Name, At: time.Now()})
 		f.mu.Unlock()
-		select {
-		case <-ctx.Done():
-		case <-time.After(5 * time.Millisecond):
-		}
+		wait(ctx, 5*time.Millisecond)
 	}
 	return Answer{}
 }
