@@ -1,29 +1,44 @@
 // Package redisconn owns the connection to Redis that a queue, a ledger and a limiter share: where it is (one server,
 // Sentinel or a Cluster), into how many shards the data is spread, the scripts and how they are sent. It knows no key
 // and no script of theirs.
+//
+// # Calls
+//
+// Calls of all goroutines are gathered: each server has a few lanes, and a lane sends what waits as one pipeline on one
+// connection. A lone call waits for nobody. A call is repeated, on another connection or another server, as long as its
+// time allows, also when it was sent and got no answer: scripts must be idempotent. No call takes longer than about
+// 0.9 s; then it is [ErrUnavailable], and may have been done all the same.
+//
+// # What it does not do
+//
+// It never follows an ASK of a Cluster. A script names only its shard's prefix as its key, so the server that a slot is
+// moving to would run it on the part of the shard that has arrived, and take the rest for missing. While a slot moves, its
+// shards are unavailable.
 package redisconn
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/imrelay/imrelay/relay/secret"
 )
 
-// ErrUnavailable says that Redis cannot do it now: out of reach, loading, full, read-only, or the connection is closed.
-// It may have been done all the same.
-var ErrUnavailable = errors.New("redis unavailable")
+// room is how many bytes of calls may wait.
+const room = 64 << 20
 
 // Options say where Redis is.
 type Options struct {
-	// URL is redis://, rediss://, redis+sentinel:// or redis+cluster://, with ?shards= and ?wait_replicas=.
+	// URL is redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://, with ?shards= and ?wait_replicas=.
 	URL secret.Text
 	// Insecure lets an unfit maxmemory-policy pass.
 	Insecure bool
@@ -35,10 +50,24 @@ type Options struct {
 
 // Conn is the connection. All methods are safe for concurrent use.
 type Conn struct {
-	o      Options
-	client redis.UniversalClient
-	shards []Shard
-	closed atomic.Bool
+	o        Options
+	target   Target
+	client   redis.UniversalClient
+	dials    *dials
+	shards   []Shard
+	instance string
+	room     *semaphore.Weighted
+	log      *zap.Logger
+
+	// end stops the goroutines, which running counts.
+	end     context.CancelFunc
+	running sync.WaitGroup
+	closed  atomic.Bool
+
+	mu    sync.Mutex
+	nodes map[*redis.Client]*node
+	subs  []*redis.PubSub
+	spawn func(func(context.Context))
 }
 
 // Call is one run of a script.
@@ -47,24 +76,46 @@ type Call struct {
 	// Shard is whose keys it touches. Its prefix is KEYS[1]: the script composes the keys' names, for which ones it needs
 	// it knows only while it runs.
 	Shard Shard
-	// Args become ARGV[2] and on: strings, []byte and integers.
+	// Args become ARGV[2] and on: strings, []byte and integers. They are not to be changed afterwards, not even once the
+	// call has returned: it may still be under way.
 	Args []any
 	// Sync makes the call wait until as many replicas have it as the URL asks for.
 	Sync bool
 }
 
-// Open connects and checks what it finds.
+// Open connects and checks what it finds. An error of the URL is an [*URLError].
 func Open(ctx context.Context, o Options) (*Conn, error) {
-	opts, err := redis.ParseURL(o.URL.Reveal())
+	target, err := Parse(o.URL)
 	if err != nil {
-		return nil, fmt.Errorf("read the URL of Redis: %w", err)
+		return nil, err
 	}
-	c := &Conn{o: o, client: redis.NewClient(opts), shards: shards(16)}
-	if err := c.client.Ping(ctx).Err(); err != nil {
-		return nil, errors.Join(fmt.Errorf("reach Redis: %w: %w", ErrUnavailable, err), c.client.Close())
+	c := &Conn{
+		o: o, target: target, dials: newDials(), shards: shards(target.Shards), instance: rand.Text(),
+		room: semaphore.NewWeighted(room), log: o.Log, nodes: map[*redis.Client]*node{},
+	}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	c.client = connect(target, c.dials)
+	c.start()
+	if err := c.Ready(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("reach Redis: %w", err), c.Close())
 	}
 	return c, nil
 }
+
+// start makes the context that all goroutines of the connection end with.
+func (c *Conn) start() {
+	ctx, end := context.WithCancel(context.Background())
+	c.end = end
+	c.spawn = func(f func(context.Context)) { c.running.Go(func() { f(ctx) }) }
+}
+
+// Instance is a random name of this connection, another one each time.
+func (c *Conn) Instance() string { return c.instance }
+
+// Target is what the URL said.
+func (c *Conn) Target() Target { return c.target }
 
 // Shards are all shards, by their number.
 func (c *Conn) Shards() []Shard { return c.shards }
@@ -78,7 +129,7 @@ func (c *Conn) Shard(account, conversation string) Shard {
 func (c *Conn) Place(parts ...string) Shard { return c.shards[place(len(c.shards), parts...)] }
 
 // Do runs a script, together with those of others. The reply is what go-redis makes of it: int64, string, []any or nil.
-// An error wraps ErrUnavailable, or is of the context.
+// An error wraps ErrUnavailable, is a [*ScriptError], or is of the context.
 func (c *Conn) Do(ctx context.Context, call Call) (any, error) {
 	replies, err := c.All(ctx, call)
 	if err != nil {
@@ -87,24 +138,16 @@ func (c *Conn) Do(ctx context.Context, call Call) (any, error) {
 	return replies[0], nil
 }
 
-// All runs several scripts in one go and returns their replies in order. They are not one commit: after an error some may
-// have been done.
+// All runs several scripts in one go and returns their replies in the order of the calls. They are not one commit and
+// have no order among them: after an error some may have been done.
 func (c *Conn) All(ctx context.Context, calls ...Call) ([]any, error) {
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if c.closed.Load() {
-		return nil, fmt.Errorf("%w: closed", ErrUnavailable)
+	if len(calls) == 0 {
+		return nil, nil
 	}
-	replies := make([]any, len(calls))
-	for i, call := range calls {
-		reply, err := c.client.Eval(ctx, call.Script.source, []string{call.Shard.Prefix()}, append([]any{c.now()}, call.Args...)...).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return nil, fmt.Errorf("%s: %w: %w", call.Script.name, ErrUnavailable, err)
-		}
-		replies[i] = reply
-	}
-	return replies, nil
+	return c.submit(ctx, calls)
 }
 
 // now is what scripts are told of the time.
@@ -117,35 +160,43 @@ func (c *Conn) now() string {
 
 // Publish tells all relays that listen on the channel. Whoever does not listen now never hears of it.
 func (c *Conn) Publish(ctx context.Context, channel, message string) error {
+	ctx, cancel := context.WithTimeout(ctx, replyWithin)
+	defer cancel()
 	if err := c.client.Publish(ctx, channel, message).Err(); err != nil {
 		return fmt.Errorf("publish: %w: %w", ErrUnavailable, err)
 	}
 	return nil
 }
 
-// Subscribe calls hear for each message on the channel until Close. It connects anew by itself; what was published
-// meanwhile is lost.
-func (c *Conn) Subscribe(channel string, hear func(message string)) {
-	sub := c.client.Subscribe(context.Background(), channel)
-	go func() {
-		for m := range sub.Channel() {
-			hear(m.Payload)
-		}
-	}()
-}
-
 // Ready says why Redis cannot be used now; nil: it can.
 func (c *Conn) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, replyWithin)
+	defer cancel()
 	if err := c.client.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
 }
 
-// Close ends it. Calling it again does nothing.
+// Close ends it. Calls that wait are ErrUnavailable, those that were sent are waited for. Calling it again does nothing.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
+	c.end()
+	c.mu.Lock()
+	var rest []*task
+	for _, n := range c.nodes {
+		rest = append(rest, n.close()...)
+	}
+	subs := c.subs
+	c.mu.Unlock()
+	for _, t := range rest {
+		t.finish(nil, unavailable(ErrClosed))
+	}
+	for _, s := range subs {
+		_ = s.Close()
+	}
+	c.running.Wait()
 	return c.client.Close()
 }

@@ -1,0 +1,254 @@
+package redisconn
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// The times add up to the bound of a call. go-redis repeats nothing here (MaxRetries, DialerRetries): the lanes do, which
+// know how long each of their calls may still take; repeats of both would multiply.
+const (
+	// tcpWithin bounds one connect. A lost SYN is sent again after a second, which is too late anyway.
+	tcpWithin = 300 * time.Millisecond
+	// tlsWithin bounds connect and handshake.
+	tlsWithin = 500 * time.Millisecond
+	// connectWithin bounds all that it takes to have a connection, asking the Sentinels included. It has room for two
+	// questions that nobody answers and a third that is answered: go-redis asks the Sentinel that it knows twice before it
+	// asks the others.
+	connectWithin = 750 * time.Millisecond
+	// sentinelWithin bounds one question to a Sentinel.
+	sentinelWithin = 200 * time.Millisecond
+	// replyWithin bounds one pipeline. It is not repeated while it may still be answered: a Redis that is slow because it
+	// has much to do would get more.
+	replyWithin = 800 * time.Millisecond
+	// redialAfter is the pause after a connect that failed. One at a time is tried, whoever else wants a connection gets
+	// the last one's error at once: a Redis that comes back meets a few connects a second of each relay, not one of each
+	// call.
+	redialAfter = 50 * time.Millisecond
+	// poolSize bounds the connections to one server: the lanes', and those of single commands.
+	poolSize = 32
+	// bufferSize is for a pipeline's commands and replies.
+	bufferSize = 64 << 10
+)
+
+// connect makes the client. It does not wait for a connection.
+func connect(t Target, d *dials) redis.UniversalClient {
+	// The library's own logger writes lines of its own form to stderr, with addresses and reasons that the lanes log once.
+	logging.Disable()
+	switch t.Mode {
+	case Sentinel:
+		return connectSentinel(t, d)
+	case Cluster:
+		return connectCluster(t, d)
+	}
+	c := redis.NewClient(&redis.Options{
+		Network: t.network, Addr: t.addrs[0], DB: t.db, Username: t.username, Password: t.password.Reveal(),
+		Dialer: dialer(t), Protocol: 2, MaxRetries: -1, DialerRetries: 1, DialTimeout: connectWithin,
+		ReadTimeout: replyWithin, WriteTimeout: replyWithin, ContextTimeoutEnabled: true, PoolTimeout: sentinelWithin,
+		PoolSize: poolSize, PipelinePoolSize: -1, ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
+		DisableIdentity: true, MaintNotificationsConfig: quiet(),
+	})
+	c.AddHook(d)
+	return c
+}
+
+// connectSentinel gives the Sentinels less time than the master: go-redis has one setting for both.
+func connectSentinel(t Target, d *dials) redis.UniversalClient {
+	c := redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: t.master, SentinelAddrs: t.addrs, SentinelUsername: t.sentinelUsername,
+		SentinelPassword: t.sentinelPassword.Reveal(), DB: t.db, Username: t.username, Password: t.password.Reveal(),
+		Dialer: dialer(t), Protocol: 2, MaxRetries: -1, DialerRetries: 1, DialTimeout: connectWithin,
+		ReadTimeout: sentinelWithin, WriteTimeout: sentinelWithin, ContextTimeoutEnabled: true, PoolTimeout: sentinelWithin,
+		PoolSize: poolSize, PipelinePoolSize: -1, ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
+		DisableIdentity: true,
+	})
+	c.AddHook(d)
+	return c.WithTimeout(replyWithin)
+}
+
+// connectCluster lets each node's client have the hook: a Cluster's own dials nothing.
+func connectCluster(t Target, d *dials) redis.UniversalClient {
+	return redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: t.addrs, Username: t.username, Password: t.password.Reveal(),
+		NewClient: func(o *redis.Options) *redis.Client {
+			c := redis.NewClient(o)
+			c.AddHook(d)
+			return c
+		},
+		Dialer: dialer(t), Protocol: 2, MaxRetries: -1, DialerRetries: 1, DialTimeout: connectWithin,
+		ReadTimeout: replyWithin, WriteTimeout: replyWithin, ContextTimeoutEnabled: true, PoolTimeout: sentinelWithin,
+		MinRetryBackoff: 10 * time.Millisecond, MaxRetryBackoff: 100 * time.Millisecond,
+		PoolSize: poolSize, PipelinePoolSize: -1, ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
+		DisableIdentity: true, MaintNotificationsConfig: quiet(), ClusterStateReloadInterval: 10 * time.Second,
+	})
+}
+
+// quiet spares a question that Redis 7 does not know.
+func quiet() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+func dialer(t Target) func(context.Context, string, string) (net.Conn, error) {
+	if t.tls != nil {
+		return (&tls.Dialer{NetDialer: &net.Dialer{Timeout: tlsWithin}, Config: t.tls}).DialContext
+	}
+	return (&net.Dialer{Timeout: tcpWithin}).DialContext
+}
+
+// dials is the hook through which every connection to a server is made, whatever the mode. It paces connects, and it
+// knows what is open, so that all of it can be dropped.
+type dials struct {
+	mu    sync.Mutex
+	peers map[string]*peer
+}
+
+// peer is one server, or the master behind the Sentinels.
+type peer struct {
+	open   map[*socket]struct{}
+	failed error
+	again  time.Time
+	trying bool
+}
+
+func newDials() *dials { return &dials{peers: map[string]*peer{}} }
+
+// DialHook implements redis.Hook. A connect that fails is told as a connection on which nothing works: of errors the pool
+// keeps count, and after some it would look only once a second whether the server is back.
+func (d *dials) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if last := d.begin(addr); last != nil {
+			return dead{last}, nil
+		}
+		conn, err := next(ctx, network, addr)
+		return d.end(addr, conn, err), nil
+	}
+}
+
+// ProcessHook implements redis.Hook and changes nothing.
+func (d *dials) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+// ProcessPipelineHook implements redis.Hook and changes nothing.
+func (d *dials) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// begin returns the last error while it is too early to try again, or somebody else tries.
+func (d *dials) begin(addr string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.peers[addr]
+	if p == nil {
+		p = &peer{open: map[*socket]struct{}{}}
+		d.peers[addr] = p
+	}
+	if p.failed == nil {
+		return nil
+	}
+	if p.trying || time.Now().Before(p.again) {
+		return p.failed
+	}
+	p.trying = true
+	return nil
+}
+
+// end notes how it went.
+func (d *dials) end(addr string, conn net.Conn, err error) net.Conn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.peers[addr]
+	p.trying, p.failed = false, err
+	if err != nil {
+		p.again = time.Now().Add(redialAfter)
+		return dead{err}
+	}
+	s := &socket{Conn: conn}
+	s.closed = func() {
+		d.mu.Lock()
+		delete(p.open, s)
+		d.mu.Unlock()
+	}
+	p.open[s] = struct{}{}
+	return s
+}
+
+// drop closes all connections to a server, those in use as well.
+func (d *dials) drop(addr string) {
+	d.mu.Lock()
+	var open []*socket
+	if p := d.peers[addr]; p != nil {
+		for s := range p.open {
+			open = append(open, s)
+		}
+	}
+	d.mu.Unlock()
+	for _, s := range open {
+		_ = s.Close()
+	}
+}
+
+// socket is a connection that says when it is closed.
+type socket struct {
+	net.Conn
+	closed func()
+}
+
+// Close closes it.
+func (s *socket) Close() error {
+	s.closed()
+	return s.Conn.Close()
+}
+
+// SyscallConn lets the pool see whether an idle connection was closed by the other side.
+func (s *socket) SyscallConn() (syscall.RawConn, error) {
+	if c, ok := s.Conn.(syscall.Conn); ok {
+		return c.SyscallConn()
+	}
+	return nothing{}, nil
+}
+
+// nothing stands for the socket under TLS, into which one cannot look: it is taken for open.
+type nothing struct{}
+
+// Control implements syscall.RawConn.
+func (nothing) Control(func(uintptr)) error { return nil }
+
+// Read implements syscall.RawConn.
+func (nothing) Read(func(uintptr) bool) error { return nil }
+
+// Write implements syscall.RawConn.
+func (nothing) Write(func(uintptr) bool) error { return nil }
+
+// dead is a connection that was never made.
+type dead struct{ err error }
+
+// Read implements net.Conn.
+func (d dead) Read([]byte) (int, error) { return 0, d.err }
+
+// Write implements net.Conn.
+func (d dead) Write([]byte) (int, error) { return 0, d.err }
+
+// Close implements net.Conn.
+func (d dead) Close() error { return nil }
+
+// LocalAddr implements net.Conn.
+func (d dead) LocalAddr() net.Addr { return &net.TCPAddr{} }
+
+// RemoteAddr implements net.Conn.
+func (d dead) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+
+// SetDeadline implements net.Conn.
+func (d dead) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.Conn.
+func (d dead) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.Conn.
+func (d dead) SetWriteDeadline(time.Time) error { return nil }
