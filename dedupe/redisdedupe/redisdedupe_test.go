@@ -29,6 +29,20 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// A ledger is moved from a few shards to many.
+func TestMoveToMoreShards(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--databases", "200")
+	var db atomic.Int32
+	open := func(shards int) dedupetest.Harness {
+		return func(t *testing.T, s dedupetest.Settings) dedupetest.Subject {
+			t.Helper()
+			return subject(t, s, fmt.Sprintf("%s&db=%d", server.URL(fmt.Sprintf("shards=%d", shards)), db.Add(1)))
+		}
+	}
+	dedupetest.RunMove(t, open(3), open(16))
+}
+
 // subject is a ledger whose relay crashes by being forgotten: what it held is another's only when the lease is over.
 func subject(t *testing.T, s dedupetest.Settings, url string) dedupetest.Subject {
 	t.Helper()
@@ -78,9 +92,10 @@ func connect(tb testing.TB, url string, now func() time.Time) *redisconn.Conn {
 }
 
 func BenchmarkLedger(b *testing.B) {
-	server := redistest.Start(b)
+	server, db := redistest.Start(b, "--databases", "1000"), 0
 	dedupetest.Benchmark(b, func(b *testing.B) dedupe.Store {
 		b.Helper()
-		return open(b, server.URL(""), nil, redisdedupe.Options{})
+		db++
+		return open(b, server.URL(fmt.Sprintf("db=%d", db)), nil, redisdedupe.Options{})
 	})
 }
