@@ -2,7 +2,6 @@ package limit_test
 
 import (
 	"fmt"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,14 +15,13 @@ func slot(l outbound.Limits) outbound.Slot {
 }
 
 // reserve takes a place and wants its delay, give or take a millisecond.
-func reserve(t *testing.T, l *limit.Limiter, s outbound.Slot, want time.Duration) outbound.Place {
+func reserve(t *testing.T, l *limit.Limiter, s outbound.Slot, want time.Duration) {
 	t.Helper()
 	p, err := l.Reserve(t.Context(), s)
 	if err != nil {
 		t.Fatalf("reserve: %v", err)
 	}
 	near(t, "reserved delay", p.Delay, want)
-	return p
 }
 
 func delay(t *testing.T, l *limit.Limiter, s outbound.Slot, want time.Duration) {
@@ -101,49 +99,6 @@ func TestTokensComeBackWithTime(t *testing.T) {
 	})
 }
 
-func TestAheadCounts(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var l limit.Limiter
-		s := slot(outbound.Limits{
-			Account: outbound.Rate{N: 1, Per: time.Second}, Recipient: outbound.Rate{N: 1, Per: time.Second},
-		})
-		s.AheadAccount = 3
-		delay(t, &l, s, 3*time.Second)
-		s.AheadRecipient = 5
-		delay(t, &l, s, 5*time.Second)
-		reserve(t, &l, s, 0)
-	})
-}
-
-func TestCancelGivesThePlaceBack(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var l limit.Limiter
-		s := slot(outbound.Limits{Account: outbound.Rate{N: 1, Per: time.Second}})
-		reserve(t, &l, s, 0)
-		p := reserve(t, &l, s, time.Second)
-		p.Cancel()
-		reserve(t, &l, s, time.Second)
-	})
-}
-
-func TestRecipientsDoNotShare(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var l limit.Limiter
-		alice := slot(outbound.Limits{Recipient: outbound.Rate{N: 1, Per: time.Minute}})
-		bob := alice
-		bob.Recipient = "wxid_bob"
-		elsewhere := alice
-		elsewhere.Account = "onebot"
-		reserve(t, &l, alice, 0)
-		reserve(t, &l, bob, 0)
-		reserve(t, &l, elsewhere, 0)
-		delay(t, &l, alice, time.Minute)
-	})
-}
-
 func TestChangedLimitsHoldAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -173,33 +128,5 @@ func TestIdleRecipientsAreForgotten(t *testing.T) {
 			t.Errorf("buckets kept: got %d, want no more than a few thousand", l.Len())
 		}
 		delay(t, &l, s, 0)
-	})
-}
-
-func TestConcurrentReservesSpreadOut(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var (
-			l  limit.Limiter
-			wg sync.WaitGroup
-			mu sync.Mutex
-		)
-		s := slot(outbound.Limits{Account: outbound.Rate{N: 1, Per: time.Second}})
-		seen := map[time.Duration]int{}
-		for range 20 {
-			wg.Go(func() {
-				p, err := l.Reserve(t.Context(), s)
-				if err != nil {
-					t.Errorf("reserve: %v", err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				seen[p.Delay.Round(time.Second)]++
-			})
-		}
-		wg.Wait()
-		if len(seen) != 20 {
-			t.Errorf("20 reserves got %d different delays, want 20: %v", len(seen), seen)
-		}
 	})
 }
