@@ -18,7 +18,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/imrelay/imrelay/outbound"
-	"github.com/imrelay/imrelay/outbound/limit"
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/config"
 	"github.com/imrelay/imrelay/relay/egress"
@@ -63,7 +62,7 @@ type Daemon struct {
 	o        Options
 	log      *zap.Logger
 	undo     teardown
-	store    *embedded
+	store    *store
 	doer     *egress.Client
 	acceptor *relay.Acceptor
 	disp     *relay.Dispatcher
@@ -110,10 +109,9 @@ func (d *Daemon) build(ctx context.Context) error {
 	d.undo.add("connections", func() error { d.doer.Close(); return nil })
 	events := newStream()
 	d.log = d.o.Log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, events) }))
-	if d.store, err = openStore(ctx, d.cfg, d.log); err != nil {
+	if err := d.open(ctx); err != nil {
 		return err
 	}
-	d.undo.add("store", d.store.Close)
 	registry := metrics.New(d.o.Version)
 	seen := newActivity(registry)
 	d.relay(p, seen)
@@ -129,11 +127,34 @@ func (d *Daemon) build(ctx context.Context) error {
 	return d.announce()
 }
 
+// open opens the store. The embedded one guards its folder itself.
+func (d *Daemon) open(ctx context.Context) (err error) {
+	if !d.cfg.Redis.IsZero() {
+		if err := folder(d.cfg.Data); err != nil {
+			return err
+		}
+		if err := alone(ctx, d.cfg.Data); err != nil {
+			return err
+		}
+	}
+	o := d.o
+	o.Log = d.log
+	if d.store, err = openStore(ctx, d.cfg, o); err != nil {
+		return err
+	}
+	d.undo.add("store", d.store.Close)
+	return nil
+}
+
 // relay makes the inbound half.
 func (d *Daemon) relay(p *plan, seen *activity) {
-	d.disp = relay.NewDispatcher(relay.DispatcherOptions{
+	o := relay.DispatcherOptions{
 		Source: d.store.queue, Targets: p.targets, Drain: d.o.Drain, Meter: seen, Log: d.log,
-	})
+	}
+	if d.store.conn != nil {
+		o.Herald = herald{d.store.conn}
+	}
+	d.disp = relay.NewDispatcher(o)
 	d.brake = relay.NewBrake(d.store.queue, brakeOptions(d.cfg.Loop), d.log)
 	d.acceptor = relay.NewAcceptor(relay.AcceptorOptions{
 		Queue: d.store.queue, Dispatcher: d.disp, Brake: d.brake, Router: p.router, Meter: seen, Log: d.log,
@@ -147,8 +168,8 @@ func brakeOptions(l config.Loop) relay.BrakeOptions {
 // newSender makes the outbound half.
 func (d *Daemon) newSender(p *plan, seen *activity) (*outbound.Sender, error) {
 	return outbound.New(outbound.Options{
-		Store: d.store.ledger, Limiter: new(limit.Limiter), Accounts: p.senders, Hold: d.cfg.Outbound.Hold,
-		Sent: d.sent, Known: d.store.queue.Accounts, Observer: seen, Log: d.log,
+		Store: d.store.ledger, Limiter: d.store.limiter, Accounts: p.senders, Hold: d.cfg.Outbound.Hold,
+		Lease: d.store.lease, Sent: d.sent, Known: d.store.queue.Accounts, Observer: seen, Log: d.log,
 	})
 }
 

@@ -292,7 +292,7 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, `
 listen: 0.0.0.0:8088
-redis: redis://127.0.0.1
+redis: redis://127.0.0.1?shards=0
 ims:
   open: {format: wechat, filter: "nope"}
   odd: {format: carrier-pigeon, token: some-token, send: {kind: http, urll: "http://127.0.0.1"}}

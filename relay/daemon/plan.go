@@ -11,6 +11,7 @@ import (
 	"github.com/imrelay/imrelay/relay/egress"
 	"github.com/imrelay/imrelay/relay/httpapi"
 	"github.com/imrelay/imrelay/relay/secret"
+	"github.com/imrelay/imrelay/relay/store/redisconn"
 	"github.com/imrelay/imrelay/signer"
 )
 
@@ -41,7 +42,8 @@ func newPlan(cfg config.Config, doer egress.Doer, insecure bool) (*plan, error) 
 		},
 	}
 	if !cfg.Redis.IsZero() {
-		p.mistake("redis", errors.New("this build has the embedded store only; leave redis empty"))
+		_, err := redisconn.Parse(cfg.Redis)
+		p.mistake("redis", err)
 	}
 	for _, name := range names(cfg.IMs) {
 		p.account(name, cfg.IMs[name])

@@ -1,0 +1,105 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/imrelay/imrelay/dedupe/redisdedupe"
+	"github.com/imrelay/imrelay/outbound/limit/redislimit"
+	"github.com/imrelay/imrelay/relay/config"
+	"github.com/imrelay/imrelay/relay/queue/redisqueue"
+	"github.com/imrelay/imrelay/relay/store/redisconn"
+)
+
+const (
+	// sharedLease is how long an event or a send is left to a relay that is not heard of any more.
+	sharedLease = 10 * time.Second
+	// redisPatience is how long a start waits for Redis: the machine's services may start in any order, and a large one
+	// loads for a while.
+	redisPatience = 30 * time.Second
+	redisAgain    = 500 * time.Millisecond
+	// neighbourWait is how long another relay on the same data folder has to answer.
+	neighbourWait = time.Second
+)
+
+// share opens the store in Redis.
+func (s *store) share(ctx context.Context, cfg config.Config, o Options) error {
+	conn, err := dial(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	s.conn = conn
+	s.undo.add("redis", conn.Close)
+	q, err := redisqueue.Open(ctx, conn, redisqueue.Options{Retention: retentionOf(cfg), Lease: sharedLease, Log: o.Log})
+	if err != nil {
+		return fmt.Errorf("open the queue: %w", err)
+	}
+	s.queue = q
+	s.undo.add("queue", q.Close)
+	l, err := redisdedupe.Open(ctx, conn, redisdedupe.Options{Window: cfg.Dedupe.Window, Lease: sharedLease, Log: o.Log})
+	if err != nil {
+		return fmt.Errorf("open the send ledger: %w", err)
+	}
+	s.ledger, s.lease = l, sharedLease
+	s.undo.add("send ledger", l.Close)
+	s.limiter = redislimit.New(conn, redislimit.Options{Log: o.Log})
+	return nil
+}
+
+// dial connects, and waits for a Redis that is not up yet.
+func dial(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, error) {
+	patience, cancel := context.WithTimeout(ctx, redisPatience)
+	defer cancel()
+	for told := false; ; told = true {
+		conn, err := redisconn.Open(patience, redisconn.Options{URL: cfg.Redis, Log: o.Log})
+		if err == nil {
+			return conn, nil
+		}
+		if !errors.Is(err, redisconn.ErrUnavailable) {
+			return nil, refusal(cfg, err)
+		}
+		if !told {
+			o.Log.Warn("Redis is not there yet; waiting for it", zap.String("event", "store.waiting"), zap.Error(err))
+		}
+		select {
+		case <-patience.Done():
+			return nil, fmt.Errorf("open the store: %w", err)
+		case <-time.After(redisAgain):
+		}
+	}
+}
+
+// refusal says of what only another configuration can heal that it is a mistake in it.
+func refusal(cfg config.Config, err error) error {
+	if layout, ok := errors.AsType[*redisconn.LayoutError](err); ok {
+		return cfg.Mistake("redis", fmt.Sprintf("holds %d shards and is configured with %d; write shards=%d, or stop all relays "+
+			"and run imrelay store migrate --to with the same URL and shards=%d", layout.Has, layout.Want, layout.Has, layout.Want))
+	}
+	return cfg.Mistake("redis", err.Error())
+}
+
+// alone refuses a data folder whose run file is another relay's: the commands could not tell the two apart.
+func alone(ctx context.Context, dir string) error {
+	run, err := ReadRunFile(dir)
+	if err != nil || run.PID == os.Getpid() {
+		return nil //nolint:nilerr // no run file, or one that nobody can read, is nobody's
+	}
+	ctx, cancel := context.WithTimeout(ctx, neighbourWait)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, run.URL+"/healthz", nil)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	resp, err := (&http.Client{}).Do(req)
+	if err != nil {
+		return nil //nolint:nilerr // its process is somebody else's by now
+	}
+	resp.Body.Close()
+	return &LockedError{PID: run.PID}
+}
