@@ -49,7 +49,6 @@ local function make()
 end
 
 local function again()
-  if r.g == '1' then lapse(r.l) end
   if queued then
     local seq = micros(ticks(1, ARGV[16]))
     redis.call('HSET', row, 'n', nonce, 's', 'w', 'g', '1', 'p', ARGV[10], 'q', seq, 'v', '', 't', '', 'e', '', 'b', '')
@@ -64,11 +63,15 @@ local function again()
   local token = micros(ticks(1))
   redis.call('HSET', row, 'n', nonce, 't', token, 'e', micros(now + lease), 'b', '')
   outlive(sum, r.o, r.i, now + window)
-  flat[#flat + 1] = 'g'
-  flat[#flat + 1] = ''
   return {'claimed', token, flat}
 end
 
+if r.g == '1' and r.b == '1' and not held(r) then
+  lapse(r.l)
+  r.g = ''
+  flat[#flat + 1] = 'g'
+  flat[#flat + 1] = ''
+end
 local is = standing(r)
 if r.n == nonce and is ~= '' then
   if is == 'running' then return {'claimed', r.t, flat} end

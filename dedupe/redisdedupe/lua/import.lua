@@ -7,6 +7,7 @@
 -- returns  for each row: kept, there; void or none, see claim
 --
 -- The same call finds its rows there.
+reap()
 local out = {}
 local function store(a)
   local sum = a[1]

@@ -45,7 +45,7 @@ local function standing(r)
 end
 
 local function outlive(sum, owner, id, over)
-  local ms = micros(math.ceil((over - now + SLACK) / 1000))
+  local ms = micros(math.max(GONE, math.ceil((over - now + SLACK) / 1000)))
   redis.call('PEXPIRE', row_of(sum), ms)
   redis.call('PEXPIRE', id_of(owner, id), ms)
 end
