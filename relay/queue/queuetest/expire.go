@@ -48,8 +48,8 @@ func expires(f *fixture) {
 		f.equal("counts", []int{c.Queued, c.Dead, c.Lanes}, []int{3, 3, 2})
 		f.reopen()
 	}
-	f.settle(f.take(), ack)
-	f.expect("of the rest", young[2], young[1])
+	f.settle(f.expect("of the rest", young[0], young[1])[0], ack)
+	f.expect("then", young[2])
 	f.equal("the first of them", f.get(young[0]).State, queue.Delivered)
 	f.equal("another agent's", ids(f.want(queue.Want{Agent: "heron", Max: 1}).Leases), []string{other.ID})
 }

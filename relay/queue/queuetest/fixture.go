@@ -48,7 +48,8 @@ func (f *fixture) job(conversation string) queue.Job {
 	}
 }
 
-// put puts one fresh job for each conversation, in one call each, and returns their ids.
+// put puts one fresh job for each conversation, in one call each, and returns their ids. No two come at the same time, for
+// then a store of several parts has no order between them.
 func (f *fixture) put(conversations ...string) []string {
 	f.Helper()
 	var ids []string
@@ -58,6 +59,7 @@ func (f *fixture) put(conversations ...string) []string {
 			f.Fatalf("Put %s: got %+v, want it fresh", j.ID, p)
 		}
 		ids = append(ids, j.ID)
+		f.h.Advance(time.Millisecond)
 	}
 	return ids
 }
@@ -196,6 +198,15 @@ func (f *fixture) reopen() bool {
 	}
 	f.h.Queue = f.h.Reopen(f.T)
 	return true
+}
+
+// endLeases lets the leases of before a reopening end, where that does not.
+func (f *fixture) endLeases() {
+	f.Helper()
+	if f.h.Shared {
+		f.h.Advance(usual.Lease)
+		f.want(queue.Want{Agent: agent})
+	}
 }
 
 // is fails unless the error is the wanted one.

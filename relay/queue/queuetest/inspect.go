@@ -109,6 +109,7 @@ func counts(f *fixture) {
 	want := queue.Counts{Queued: 3, Leased: 1, Parked: 1, Delivered: 1, Dead: 1, Lanes: 3, Oldest: first}
 	f.equal("counts", f.stats(), map[string]queue.Counts{agent: want})
 	if f.reopen() {
+		f.endLeases()
 		want.Leased = 0
 		f.equal("counts after a restart", f.stats(), map[string]queue.Counts{agent: want})
 	}

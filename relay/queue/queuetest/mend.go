@@ -193,12 +193,13 @@ func pauseListed(f *fixture) {
 
 func revives(f *fixture) {
 	id := f.kill("c")
+	died := f.get(id).Updated
 	f.h.Advance(time.Hour)
 	f.equal("moved", f.revive(0, id), 1)
 	f.reopen()
 	j := f.get(id)
 	f.equal("job", []any{j.State, j.Attempts, j.Answered, j.FirstFailure.IsZero()}, []any{queue.Parked, 0, false, true})
-	f.equal("age began", j.Since.Sub(j.Accepted), time.Hour)
+	f.equal("age began after its death", j.Since.Sub(died), time.Hour)
 	l := f.take()
 	f.equal("body", string(l.Job.Body), "body of "+id)
 	f.settle(l, ack)
@@ -266,11 +267,12 @@ func drops(f *fixture) {
 }
 
 func dropOthers(f *fixture) {
-	got := f.put("a", "b", "c", "d")
-	ls := f.want(queue.Want{Agent: agent, Max: 3}).Leases
+	got := f.put("a", "b", "c")
+	ls := f.want(all).Leases
 	f.settle(ls[0], ack)
 	f.settle(ls[1], park(0))
 	held := f.take()
+	got = append(got, f.put("d")...)
 	f.equal("removed", f.drop(got...), 0)
 	f.settle(held, ack)
 	f.settle(ls[2], ack)

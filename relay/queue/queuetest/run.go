@@ -27,6 +27,8 @@ type Harness struct {
 	Advance func(d time.Duration)
 	// Reopen closes the queue and returns another on the same data; nil where nothing outlives a queue.
 	Reopen func(t *testing.T) queue.Queue
+	// Shared says that others may have the data open too, so that leases outlive a reopening until they lapse.
+	Shared bool
 }
 
 // Open makes an empty queue, which is closed when the test ends.

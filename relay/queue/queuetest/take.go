@@ -276,6 +276,7 @@ func leasesEnd(f *fixture) {
 	if !f.reopen() {
 		return
 	}
+	f.endLeases()
 	f.equal("leased", f.get(id).Leased, false)
 	again := f.take()
 	f.equal("job and attempts", []any{again.Job.ID, again.Job.Attempts, again.Troubled}, []any{id, 1, true})

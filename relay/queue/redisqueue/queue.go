@@ -1,9 +1,14 @@
-// Package redisqueue is the queue on Redis.
 package redisqueue
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,11 +25,52 @@ type Options struct {
 	Lease time.Duration
 	// Log gets what goes on in the background; nil: nothing.
 	Log *zap.Logger
+	// Clock is the local clock; nil: the system's. Only the suites give another, that of the connection.
+	Clock func() time.Time
 }
+
+func (o *Options) fill() {
+	orDuration := func(d *time.Duration, def time.Duration) {
+		if *d <= 0 {
+			*d = def
+		}
+	}
+	orDuration(&o.Retention.Window, 48*time.Hour)
+	orDuration(&o.Retention.Delivered, 48*time.Hour)
+	orDuration(&o.Retention.Dead, 30*24*time.Hour)
+	orDuration(&o.Lease, 10*time.Second)
+	if o.Retention.MaxBytes <= 0 {
+		o.Retention.MaxBytes = 1 << 30
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+}
+
+// slack is how much longer Redis keeps a key than it counts.
+const slack = time.Hour
 
 // Queue is the queue. It is open until Close.
 type Queue struct {
-	conn *redisconn.Conn
+	conn  *redisconn.Conn
+	keep  queue.Retention
+	lease time.Duration
+	log   *zap.Logger
+	clock func() time.Time
+
+	id    string // of this queue among all
+	calls atomic.Uint64
+
+	closed atomic.Bool
+	quit   chan struct{}
+	tasks  sync.WaitGroup
+	tell   chan struct{} // capacity 1: a shard became dirty that others may have to hear of
+
+	mu    sync.Mutex
+	desks map[string]*desk
 }
 
 var (
@@ -33,78 +79,85 @@ var (
 	_ queue.Importer = (*Queue)(nil)
 )
 
-var errUnbuilt = fmt.Errorf("%w: not there yet", queue.ErrUnavailable)
-
-// Open makes the queue of what Redis holds.
-func Open(_ context.Context, conn *redisconn.Conn, _ Options) (*Queue, error) {
-	return &Queue{conn: conn}, nil
+// Open makes the queue of what Redis holds. The connection stays the caller's to close, after the queue.
+func Open(ctx context.Context, conn *redisconn.Conn, o Options) (*Queue, error) {
+	o.fill()
+	if err := conn.Ready(ctx); err != nil {
+		return nil, explain("open queue", err)
+	}
+	var id [8]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return nil, fmt.Errorf("make an id of the queue: %w", err)
+	}
+	q := &Queue{
+		conn: conn, keep: o.Retention, lease: o.Lease, log: o.Log, clock: o.Clock, id: hex.EncodeToString(id[:]),
+		quit: make(chan struct{}), tell: make(chan struct{}, 1), desks: map[string]*desk{},
+	}
+	conn.Subscribe(channel, q.hear)
+	q.tasks.Go(q.look)
+	q.tasks.Go(q.tellOthers)
+	return q, nil
 }
 
-// Close implements io.Closer.
-func (q *Queue) Close() error { return nil }
-
-// Put implements queue.Putter.
-func (q *Queue) Put(context.Context, ...queue.Job) ([]queue.Placed, error) { return nil, errUnbuilt }
-
-// Remember implements queue.Putter.
-func (q *Queue) Remember(context.Context, ...queue.Key) error { return errUnbuilt }
-
-// Take implements queue.Source.
-func (q *Queue) Take(context.Context, queue.Want) (queue.Taken, error) {
-	return queue.Taken{}, errUnbuilt
+// Close ends the queue's work. It does not close the connection. Later calls do nothing.
+func (q *Queue) Close() error {
+	if q.closed.CompareAndSwap(false, true) {
+		close(q.quit)
+		q.tasks.Wait()
+	}
+	return nil
 }
 
-// Wake implements queue.Source.
-func (q *Queue) Wake(string) <-chan struct{} { return nil }
+// nonce returns what tells one call from all others.
+func (q *Queue) nonce() string { return q.id + "." + strconv.FormatUint(q.calls.Add(1), 36) }
 
-// Settle implements queue.Source.
-func (q *Queue) Settle(context.Context, queue.Lease, queue.Verdict) error { return errUnbuilt }
-
-// Renew implements queue.Source.
-func (q *Queue) Renew(context.Context, []queue.Lease) ([]queue.Lease, error) { return nil, errUnbuilt }
-
-// Rouse implements queue.Source.
-func (q *Queue) Rouse(context.Context, string) error { return errUnbuilt }
-
-// Get implements queue.Inspector.
-func (q *Queue) Get(context.Context, string) (queue.Job, error) { return queue.Job{}, errUnbuilt }
-
-// List implements queue.Inspector.
-func (q *Queue) List(context.Context, queue.Filter) (queue.Page, error) {
-	return queue.Page{}, errUnbuilt
+// do runs one script.
+func (q *Queue) do(ctx context.Context, call redisconn.Call) (any, error) {
+	replies, err := q.all(ctx, []redisconn.Call{call})
+	if err != nil {
+		return nil, err
+	}
+	return replies[0], nil
 }
 
-// Stats implements queue.Inspector.
-func (q *Queue) Stats(context.Context) (map[string]queue.Counts, error) { return nil, errUnbuilt }
-
-// Accounts implements queue.Inspector.
-func (q *Queue) Accounts(context.Context, string) ([]string, error) { return nil, errUnbuilt }
-
-// Revive implements queue.Mender.
-func (q *Queue) Revive(context.Context, []string, time.Duration) (int, error) { return 0, errUnbuilt }
-
-// Drop implements queue.Mender.
-func (q *Queue) Drop(context.Context, []string) (int, error) { return 0, errUnbuilt }
-
-// Expire implements queue.Expirer.
-func (q *Queue) Expire(context.Context, string, time.Duration, string) (int, error) {
-	return 0, errUnbuilt
+// all runs the scripts.
+func (q *Queue) all(ctx context.Context, calls []redisconn.Call) ([]any, error) {
+	if err := q.check(ctx); err != nil {
+		return nil, err
+	}
+	return q.conn.All(ctx, calls...)
 }
 
-// Pause implements queue.Pauser.
-func (q *Queue) Pause(context.Context, queue.Scope, time.Duration, string) error { return errUnbuilt }
+// everywhere runs the script in every shard.
+func (q *Queue) everywhere(ctx context.Context, s *redisconn.Script, args ...any) ([]any, error) {
+	shards := q.conn.Shards()
+	calls := make([]redisconn.Call, len(shards))
+	for i, shard := range shards {
+		calls[i] = redisconn.Call{Script: s, Shard: shard, Args: args}
+	}
+	return q.all(ctx, calls)
+}
 
-// Resume implements queue.Pauser.
-func (q *Queue) Resume(context.Context, queue.Scope) error { return errUnbuilt }
+// check says whether a call may begin.
+func (q *Queue) check(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if q.closed.Load() {
+		return fmt.Errorf("%w: closed", queue.ErrUnavailable)
+	}
+	return nil
+}
 
-// Pauses implements queue.Pauser.
-func (q *Queue) Pauses(context.Context) ([]queue.Pause, error) { return nil, errUnbuilt }
-
-// Sweep implements queue.Queue.
-func (q *Queue) Sweep(context.Context) error { return errUnbuilt }
-
-// Export implements queue.Exporter.
-func (q *Queue) Export(context.Context, func(queue.Cargo) error) error { return errUnbuilt }
-
-// Import implements queue.Importer.
-func (q *Queue) Import(context.Context, queue.Cargo) error { return errUnbuilt }
+// explain wraps an error with what was done, and as ErrUnavailable where it is the store's.
+func explain(what string, err error) error {
+	for _, known := range []error{
+		context.Canceled, context.DeadlineExceeded,
+		queue.ErrState, queue.ErrNotFound, queue.ErrLeaseLost, queue.ErrUnavailable,
+	} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return fmt.Errorf("%s: %w: %w", what, queue.ErrUnavailable, err)
+}
