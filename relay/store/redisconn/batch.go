@@ -26,7 +26,7 @@ func (n *node) send(ctx context.Context, batch []*task) {
 		batch = n.settle(ctx, p)
 		if withSource && len(batch) > 0 {
 			// Somebody empties the server of scripts faster than we fill it.
-			n.retry(batch, redis.ErrNoScript)
+			n.retry(ctx, batch, redis.ErrNoScript)
 			return
 		}
 	}
@@ -126,7 +126,7 @@ func (n *node) settle(ctx context.Context, p *pipeline) []*task {
 		return unknowns
 	}
 	n.failed(failure)
-	n.retry(failures, failure)
+	n.retry(ctx, failures, failure)
 	return unknowns
 }
 
@@ -153,7 +153,7 @@ func (n *node) answer(t *task, reply any, err error, lagging bool) {
 }
 
 // retry puts calls back in front of those that came after them.
-func (n *node) retry(tasks []*task, err error) {
+func (n *node) retry(ctx context.Context, tasks []*task, err error) {
 	for _, t := range tasks {
 		t.last = err
 	}
@@ -164,7 +164,7 @@ func (n *node) retry(tasks []*task, err error) {
 	// A batch comes from one queue.
 	if !n.queueFor(tasks[0]).push(true, tasks...) {
 		for _, t := range tasks {
-			t.finish(nil, unavailable(ErrClosed))
+			n.conn.place(ctx, t)
 		}
 	}
 }

@@ -42,6 +42,9 @@ type Options struct {
 	URL secret.Text
 	// Insecure lets an unfit maxmemory-policy pass.
 	Insecure bool
+	// Moving is for a migration: it may open what is marked as being moved, or has another number of shards, it changes no
+	// mark by itself, and it does not count as a relay.
+	Moving bool
 	// Log gets a line when something is wrong with Redis.
 	Log *zap.Logger
 	// Clock is for the suites: the time that scripts see in place of Redis' own.
@@ -59,10 +62,13 @@ type Conn struct {
 	room     *semaphore.Weighted
 	log      *zap.Logger
 
-	// end stops the goroutines, which running counts.
-	end     context.CancelFunc
-	running sync.WaitGroup
-	closed  atomic.Bool
+	// state is nil until the first look.
+	state atomic.Pointer[state]
+
+	// end stops the goroutines, which running counts; watching is the one that looks once a second.
+	end, endWatch     context.CancelFunc
+	running, watching sync.WaitGroup
+	closing, closed   atomic.Bool
 
 	mu    sync.Mutex
 	nodes map[*redis.Client]*node
@@ -83,7 +89,8 @@ type Call struct {
 	Sync bool
 }
 
-// Open connects and checks what it finds. An error of the URL is an [*URLError].
+// Open connects and looks at the mark of the store. An error may be an [*URLError], a [*LayoutError], a [*VersionError] or
+// [ErrMoving]; other ones wrap ErrUnavailable.
 func Open(ctx context.Context, o Options) (*Conn, error) {
 	target, err := Parse(o.URL)
 	if err != nil {
@@ -98,9 +105,12 @@ func Open(ctx context.Context, o Options) (*Conn, error) {
 	}
 	c.client = connect(target, c.dials)
 	c.start()
-	if err := c.Ready(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("reach Redis: %w", err), c.Close())
+	if err := c.look(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store in Redis: %w", err), c.Close())
 	}
+	watch, endWatch := context.WithCancel(context.Background())
+	c.endWatch = endWatch
+	c.watching.Go(func() { c.watch(watch) })
 	return c, nil
 }
 
@@ -144,10 +154,13 @@ func (c *Conn) All(ctx context.Context, calls ...Call) ([]any, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	if err := c.state.Load().refused; err != nil {
+		return nil, unavailable(err)
+	}
 	if len(calls) == 0 {
 		return nil, nil
 	}
-	return c.submit(ctx, calls)
+	return c.submit(ctx, c.now(), calls)
 }
 
 // now is what scripts are told of the time.
@@ -168,21 +181,17 @@ func (c *Conn) Publish(ctx context.Context, channel, message string) error {
 	return nil
 }
 
-// Ready says why Redis cannot be used now; nil: it can.
-func (c *Conn) Ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, replyWithin)
-	defer cancel()
-	if err := c.client.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return nil
-}
-
 // Close ends it. Calls that wait are ErrUnavailable, those that were sent are waited for. Calling it again does nothing.
 func (c *Conn) Close() error {
-	if c.closed.Swap(true) {
+	if c.closing.Swap(true) {
 		return nil
 	}
+	if c.endWatch != nil {
+		c.endWatch()
+		c.watching.Wait()
+	}
+	c.leave()
+	c.closed.Store(true)
 	c.end()
 	c.mu.Lock()
 	var rest []*task

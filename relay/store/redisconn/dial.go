@@ -124,8 +124,8 @@ func newDials() *dials { return &dials{peers: map[string]*peer{}} }
 // keeps count, and after some it would look only once a second whether the server is back.
 func (d *dials) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if last := d.begin(addr); last != nil {
-			return dead{last}, nil
+		if held := d.begin(addr); held != nil {
+			return held, nil
 		}
 		conn, err := next(ctx, network, addr)
 		return d.end(addr, conn, err), nil
@@ -140,8 +140,8 @@ func (d *dials) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return next
 }
 
-// begin returns the last error while it is too early to try again, or somebody else tries.
-func (d *dials) begin(addr string) error {
+// begin returns something while it is too early to try again, or somebody else tries: the last error's connection.
+func (d *dials) begin(addr string) net.Conn {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.peers[addr]
@@ -153,7 +153,7 @@ func (d *dials) begin(addr string) error {
 		return nil
 	}
 	if p.trying || time.Now().Before(p.again) {
-		return p.failed
+		return dead{p.failed}
 	}
 	p.trying = true
 	return nil

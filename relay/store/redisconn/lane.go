@@ -149,13 +149,12 @@ func (q *queue) close() []*task {
 	return q.empty()
 }
 
-// submit sends the calls on their way and waits for all of them.
-func (c *Conn) submit(ctx context.Context, calls []Call) ([]any, error) {
+// submit sends the calls on their way and waits for all of them. now is what their scripts are told of the time.
+func (c *Conn) submit(ctx context.Context, now string, calls []Call) ([]any, error) {
 	g := &group{
 		tasks: make([]task, len(calls)), done: make(chan struct{}), until: time.Now().Add(c.patience()), room: c.room,
 	}
 	g.pending.Store(int32(len(calls))) //nolint:gosec // no caller has so many
-	now := c.now()
 	for i := range calls {
 		t := &g.tasks[i]
 		t.group, t.call, t.now, t.size = g, calls[i], now, sizeOf(calls[i])

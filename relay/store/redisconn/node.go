@@ -246,3 +246,29 @@ func (c *Conn) forget(ctx context.Context, n *node) {
 		c.place(ctx, t)
 	}
 }
+
+// prune ends the lanes of servers that have no shard any more, as after a failover of a Cluster.
+func (c *Conn) prune(ctx context.Context) {
+	if c.target.Mode != Cluster {
+		return
+	}
+	ours := map[*redis.Client]bool{}
+	for _, s := range append([]Shard{mark, relays}, c.shards...) {
+		client, err := c.master(ctx, s)
+		if err != nil {
+			return
+		}
+		ours[client] = true
+	}
+	var others []*node
+	c.mu.Lock()
+	for client, n := range c.nodes {
+		if !ours[client] {
+			others = append(others, n)
+		}
+	}
+	c.mu.Unlock()
+	for _, n := range others {
+		c.forget(ctx, n)
+	}
+}
