@@ -2,6 +2,7 @@ package dedupetest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -100,12 +101,23 @@ func manifest(pieces [][]dedupe.Stored) []string {
 			if !r.Over.IsZero() {
 				over = r.Over.UnixMilli()
 			}
-			all = append(all, fmt.Sprintf("%q %q %q %q %x %v token %d record %#v payload %#v of %d until %d", r.Owner, r.Key, r.ID,
-				r.Lane, r.Digest, r.Status, r.Token, r.Record, r.Payload, r.Accepted.UnixMilli(), over))
+			all = append(all, fmt.Sprintf("%q %q %q %q %x %v token %d record %s payload %s of %d until %d", r.Owner, r.Key, r.ID,
+				r.Lane, r.Digest, r.Status, r.Token, brief(r.Record), brief(r.Payload), r.Accepted.UnixMilli(), over))
 		}
 	}
 	slices.Sort(all)
 	return all
+}
+
+// brief is short for bytes of any length, and another for others.
+func brief(b []byte) string {
+	switch {
+	case b == nil:
+		return "none"
+	case len(b) <= 64:
+		return fmt.Sprintf("%q", b)
+	}
+	return fmt.Sprintf("%d bytes %x", len(b), sha256.Sum256(b))
 }
 
 func moveChecks() []moveCheck {
@@ -277,12 +289,12 @@ func moveAgain(m *mover) {
 }
 
 func moveBounds(m *mover) {
-	const many = pieceRows + pieceRows/2
+	const many, large = pieceRows + pieceRows/10, 12
 	for i := range many {
 		m.claim(queued(fmt.Sprint("k", i), fmt.Sprint("lane ", i)), dedupe.Waiting)
 	}
-	for i := range 20 {
-		m.claim(with(queued(fmt.Sprint("big", i), "lane"), func(c *dedupe.Claim) { c.Payload = make([]byte, pieceBytes/10) }), dedupe.Waiting)
+	for i := range large {
+		m.claim(with(queued(fmt.Sprint("large", i), "lane"), func(c *dedupe.Claim) { c.Payload = make([]byte, pieceBytes/8) }), dedupe.Waiting)
 	}
 	m.move()
 	for i, rows := range m.pieces {
@@ -294,7 +306,7 @@ func moveBounds(m *mover) {
 			m.Errorf("piece %d: got %d rows, %d bytes, want at most %d and %d", i, len(rows), size, pieceRows, pieceBytes)
 		}
 	}
-	m.waiting(many + 20)
+	m.waiting(many + large)
 }
 
 var errFull = errors.New("the hold is full")

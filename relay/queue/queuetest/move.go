@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,10 +53,13 @@ func RunMove(t *testing.T, from, to Open) {
 	for _, c := range moveChecks {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.run(&mover{
-				fixture: &fixture{T: t, h: from(t, usual), open: from},
-				target:  to(t, usual),
-			})
+			m := &mover{fixture: &fixture{T: t, h: from(t, usual), open: from}, target: to(t, usual)}
+			source, target := m.h.Advance, m.target.Advance
+			m.h.Advance = func(d time.Duration) {
+				source(d)
+				target(d)
+			}
+			c.run(m)
 		})
 	}
 }
@@ -68,13 +72,8 @@ type mover struct {
 	pieces []queue.Cargo
 }
 
-// advance lets time pass for both.
-func (m *mover) advance(d time.Duration) {
-	m.h.Advance(d)
-	if m.target.Advance != nil {
-		m.target.Advance(d)
-	}
-}
+// advance lets time pass: until the move for both.
+func (m *mover) advance(d time.Duration) { m.h.Advance(d) }
 
 // export returns the pieces that the queue hands out.
 func (m *mover) export(q queue.Queue) []queue.Cargo {
@@ -113,8 +112,7 @@ func (m *mover) move() {
 	m.pieces = m.export(m.q())
 	m.load()
 	was := manifest(m.pieces)
-	m.h.Queue, m.h.Advance, m.h.Reopen = m.target.Queue, m.target.Advance, m.target.Reopen
-	m.target.Advance = nil
+	m.h = m.target
 	if got := manifest(m.export(m.q())); !slices.Equal(got, was) {
 		m.Fatalf("what the target holds: got\n%q, want\n%q", got, was)
 	}
@@ -143,8 +141,12 @@ func manifest(pieces []queue.Cargo) []string {
 
 // describe is all of a job that a move keeps.
 func describe(j queue.Job) string {
+	body := string(j.Body)
+	if len(body) > 64 {
+		body = fmt.Sprintf("%d bytes %x", len(body), sha256.Sum256(j.Body))
+	}
 	return fmt.Sprintf("%s %+v %v meta %q body %q leased %v attempts %d answered %v status %d error %q at %v",
-		j.ID, j.Lane, j.State, j.Meta, j.Body, j.Leased, j.Attempts, j.Answered, j.Status, j.LastError,
+		j.ID, j.Lane, j.State, j.Meta, body, j.Leased, j.Attempts, j.Answered, j.Status, j.LastError,
 		[]int64{
 			stamp(j.Accepted), stamp(j.Since), stamp(j.Due), stamp(j.NotBefore), stamp(j.FirstFailure), stamp(j.Updated),
 		})
@@ -501,13 +503,13 @@ func moveAgain(m *mover) {
 }
 
 func moveBounds(m *mover) {
-	const many = pieceThings + pieceThings/2
+	const many, large = pieceThings + pieceThings/10, 12
 	for part := range slices.Chunk(slices.Collect(m.jobs(many)), 100) {
 		m.place(part...)
 	}
-	for range 20 {
+	for range large {
 		j := m.job("large")
-		j.Body = make([]byte, pieceBytes/10)
+		j.Body = make([]byte, pieceBytes/8)
 		m.place(j)
 	}
 	m.move()
@@ -520,7 +522,7 @@ func moveBounds(m *mover) {
 			m.Errorf("piece %d: got %d things, %d bytes, want at most %d and %d", i, n, size, pieceThings, pieceBytes)
 		}
 	}
-	m.equal("queued", m.stats()[agent].Queued, many+20)
+	m.equal("queued", m.stats()[agent].Queued, many+large)
 }
 
 // jobs makes n jobs in as many conversations.
