@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -12,30 +15,67 @@ import (
 // removeStep is how many keys are looked at, and at most removed, in one go: some tenths of a millisecond of Redis.
 const removeStep = 500
 
-// Remove removes all keys of a layout of so many shards, and returns how many there were. It looks at every key of the
-// database once, a few at a time. It is for a layout that no relay uses any more, or not yet.
-func (c *Conn) Remove(ctx context.Context, shards int) (int, error) {
+// Remove removes all keys of the shards of every layout but that of keep shards; 0 keeps none. It returns how many there
+// were. It looks at every key of the database once, a few at a time, and is for layouts that no relay uses.
+func (c *Conn) Remove(ctx context.Context, keep int) (int, error) {
 	var removed atomic.Int64
-	pattern := fmt.Sprintf("{imrelay:%d.*}:*", shards)
+	kept := "{imrelay:" + strconv.Itoa(keep) + "."
+	err := c.scan(ctx, func(ctx context.Context, master *redis.Client, keys []string) error {
+		keys = slices.DeleteFunc(keys, func(k string) bool { return strings.HasPrefix(k, kept) })
+		if len(keys) == 0 {
+			return nil
+		}
+		removed.Add(int64(len(keys)))
+		return unlink(ctx, master, keys)
+	})
+	if err != nil {
+		return int(removed.Load()), fmt.Errorf("remove keys: %w", err)
+	}
+	return int(removed.Load()), nil
+}
+
+// Holds says whether there is any key of a shard, of whichever layout.
+func (c *Conn) Holds(ctx context.Context) (bool, error) {
+	err := c.scan(ctx, func(_ context.Context, _ *redis.Client, keys []string) error {
+		if len(keys) > 0 {
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for keys: %w", err)
+	}
+	return false, nil
+}
+
+var errFound = errors.New("found")
+
+// scan calls f with the keys of shards, a few at a time, and stops at its first error.
+func (c *Conn) scan(ctx context.Context, f func(ctx context.Context, master *redis.Client, keys []string) error) error {
 	err := c.masters(ctx, func(ctx context.Context, master *redis.Client) error {
 		for cursor := uint64(0); ; {
-			keys, next, err := master.Scan(ctx, cursor, pattern, removeStep).Result()
-			if err == nil && len(keys) > 0 {
-				err = unlink(ctx, master, keys)
+			keys, next, err := master.Scan(ctx, cursor, "{imrelay:*.*}:*", removeStep).Result()
+			if err == nil {
+				err = f(ctx, master, keys)
 			}
 			if err != nil {
 				return err
 			}
-			removed.Add(int64(len(keys)))
 			if cursor = next; cursor == 0 {
 				return nil
 			}
 		}
 	})
-	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("remove keys: %w: %w", ErrUnavailable, err)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err == nil, errors.Is(err, errFound):
+		return err
 	}
-	return int(removed.Load()), err
+	return unavailable(err)
 }
 
 // unlink gives each key a command of its own: those of a Cluster's node may be of several slots.

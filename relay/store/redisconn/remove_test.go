@@ -9,8 +9,8 @@ import (
 	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
 )
 
-// TestRemoveOneLayout removes all of one layout's keys, and none of those that stand beside it.
-func TestRemoveOneLayout(t *testing.T) {
+// TestRemoveAllButOneLayout removes the keys of all layouts but one, and none of those that are no relay's.
+func TestRemoveAllButOneLayout(t *testing.T) {
 	t.Parallel()
 	const many = 3000
 	server := redistest.Start(t)
@@ -41,17 +41,20 @@ func TestRemoveOneLayout(t *testing.T) {
 		}
 		return n
 	}
+	if err := c.Client().Set(t.Context(), "{imrelay}:of another", "1", 0).Err(); err != nil {
+		t.Fatalf("SET: %v", err)
+	}
 	before := count()
-	for i, n := range []int{16, 1} {
-		got, err := c.Remove(t.Context(), n)
-		if err != nil || got != many {
-			t.Errorf("Remove %d: got %d, %v, want %d", n, got, err, many)
+	for _, r := range []struct{ keep, removed, left int }{{1, 3 * many, many}, {1, 0, many}, {0, many, 0}, {0, 0, 0}} {
+		got, err := c.Remove(t.Context(), r.keep)
+		if err != nil || got != r.removed {
+			t.Errorf("Remove all but %d: got %d, %v, want %d", r.keep, got, err, r.removed)
 		}
-		if got, want := count(), before-int64(i+1)*many; got != want {
+		if got, want := count(), before-int64(4*many-r.left); got != want {
 			t.Errorf("keys after it: got %d, want %d", got, want)
 		}
-	}
-	if got, err := c.Remove(t.Context(), 16); got != 0 || err != nil {
-		t.Errorf("Remove again: got %d, %v, want none", got, err)
+		if holds, err := c.Holds(t.Context()); err != nil || holds != (r.left > 0) {
+			t.Errorf("Holds: got %v, %v, want %v", holds, err, r.left > 0)
+		}
 	}
 }
