@@ -42,5 +42,5 @@ for _, lane in ipairs(lanes) do
     sums[#sums + 1] = sum
   end
 end
-if #sums > 0 then redis.call('SET', memory, table.concat(sums, ' '), 'PX', micros(math.ceil(lease / 1000))) end
+if #lanes > 0 then redis.call('SET', memory, table.concat(sums, ' '), 'PX', micros(math.ceil(lease / 1000))) end
 return out
