@@ -7,6 +7,22 @@ import (
 	"github.com/imrelay/imrelay/relay/store/redisconn"
 )
 
+// oldQuestions ask whether imported keys are those of the jobs. They stand where their sums say.
+func (q *Queue) oldQuestions(jobs []queue.Job) []question {
+	if !q.imported(q.keep.Window) {
+		return nil
+	}
+	var questions []question
+	for i, j := range jobs {
+		for n, k := range append([]queue.Key{j.Key}, j.Aliases...) {
+			if sum := sumName(k); sum != "" {
+				questions = append(questions, question{job: i, alias: n > 0, shard: q.conn.Place(sum), place: "old:", sum: sum})
+			}
+		}
+	}
+	return questions
+}
+
 // question is a sum that another shard than the job's has to be asked about.
 type question struct {
 	job   int
@@ -18,7 +34,7 @@ type question struct {
 
 // hints are what other shards know the jobs as: an id, an echo, or nothing; nil if none had to be asked.
 func (q *Queue) hints(ctx context.Context, jobs []queue.Job) ([]string, error) {
-	var questions []question
+	questions := q.oldQuestions(jobs)
 	for i, j := range jobs {
 		home := q.conn.Shard(j.Lane.Account, j.Lane.Conversation)
 		for _, k := range j.Aliases {

@@ -64,6 +64,8 @@ type Queue struct {
 	id    string // of this queue among all
 	calls atomic.Uint64
 
+	importing atomic.Bool // Import was called
+
 	closed atomic.Bool
 	quit   chan struct{}
 	tasks  sync.WaitGroup

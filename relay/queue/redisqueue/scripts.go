@@ -49,29 +49,47 @@ var (
 	accountsSource string
 	//go:embed lua/sweep.lua
 	sweepSource string
+	//go:embed lua/exportchats.lua
+	exportChatsSource string
+	//go:embed lua/exportkeys.lua
+	exportKeysSource string
+	//go:embed lua/exportjobs.lua
+	exportJobsSource string
+	//go:embed lua/importnames.lua
+	importNamesSource string
+	//go:embed lua/importpause.lua
+	importPauseSource string
+	//go:embed lua/import.lua
+	importJobsSource string
 )
 
 // The scripts.
 var (
-	putScript      = script("put", putSource)
-	rememberScript = script("remember", rememberSource)
-	sightedScript  = script("sighted", sightedSource)
-	takeScript     = script("take", takeSource)
-	settleScript   = script("settle", settleSource)
-	renewScript    = script("renew", renewSource)
-	rouseScript    = script("rouse", rouseSource)
-	statesScript   = script("states", statesSource)
-	reviveScript   = script("revive", reviveSource)
-	dropScript     = script("drop", dropSource)
-	expireScript   = script("expire", expireSource)
-	pauseScript    = script("pause", pauseSource)
-	resumeScript   = script("resume", resumeSource)
-	pausesScript   = script("pauses", pausesSource)
-	getScript      = script("get", getSource)
-	listScript     = script("list", listSource)
-	statsScript    = script("stats", statsSource)
-	accountsScript = script("accounts", accountsSource)
-	sweepScript    = script("sweep", sweepSource)
+	putScript         = script("put", putSource)
+	rememberScript    = script("remember", rememberSource)
+	sightedScript     = script("sighted", sightedSource)
+	takeScript        = script("take", takeSource)
+	settleScript      = script("settle", settleSource)
+	renewScript       = script("renew", renewSource)
+	rouseScript       = script("rouse", rouseSource)
+	statesScript      = script("states", statesSource)
+	reviveScript      = script("revive", reviveSource)
+	dropScript        = script("drop", dropSource)
+	expireScript      = script("expire", expireSource)
+	pauseScript       = script("pause", pauseSource)
+	resumeScript      = script("resume", resumeSource)
+	pausesScript      = script("pauses", pausesSource)
+	getScript         = script("get", getSource)
+	listScript        = script("list", listSource)
+	statsScript       = script("stats", statsSource)
+	accountsScript    = script("accounts", accountsSource)
+	sweepScript       = script("sweep", sweepSource)
+	exportChatsScript = script("exportchats", exportChatsSource)
+	exportKeysScript  = script("exportkeys", exportKeysSource)
+	exportJobsScript  = script("exportjobs", exportJobsSource)
+	importNamesScript = script("importnames", importNamesSource)
+	importPauseScript = script("importpause", importPauseSource)
+	importJobsScript  = script("import", importJobsSource)
 )
 
 func script(name, source string) *redisconn.Script {

@@ -103,6 +103,25 @@ local function ticks(n)
   return last + 1
 end
 
+-- hold begins a pause that ends at the time, or, for 0, when it is resumed.
+local function hold(scope, till, reason)
+  if till > 0 then call('ZADD', P .. 'ends', till, scope) else call('ZREM', P .. 'ends', scope) end
+  call('HSET', P .. 'pauses', scope, micros(till) .. ' ' .. reason)
+  if scope:sub(1, 1) == 'a' then return end
+  for _, a in ipairs(call('SMEMBERS', P .. 'agents')) do
+    local l = a .. scope:sub(2)
+    local at = seat(l)
+    if at.l == 'l' then
+      at.x = '1'
+      sit(l, at)
+    elseif call('ZREM', set(a, at), l) == 1 then
+      at.x = '1'
+      call('ZADD', set(a, at), 0, l)
+      sit(l, at)
+    end
+  end
+end
+
 -- resume ends a pause and returns the agents of whose lanes one may be takeable now.
 local function resume(scope)
   local agents = {}

@@ -18,7 +18,7 @@ local names = {'queued:', 'parked:', 'done:', 'dead:'}
 local found = {}
 
 local function gather(key)
-  local v = call('ZREVRANGEBYSCORE', key, top, since, 'WITHSCORES', 'LIMIT', 0, limit)
+  local v = call('ZREVRANGEBYSCORE', key, top, since, 'WITHSCORES', 'LIMIT', 0, limit + 1)
   for i = 1, #v, 2 do found[#found + 1] = {id = v[i], seq = tonumber(v[i + 1])} end
 end
 

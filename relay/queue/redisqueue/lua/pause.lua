@@ -8,26 +8,6 @@
 --
 -- Returns {}. A second run with the nonce does nothing.
 if once(ARGV[2]) then return {} end
-local scope, length, till = ARGV[3], tonumber(ARGV[4]), 0
-if length > 0 then
-  till = now + length
-  call('ZADD', P .. 'ends', till, scope)
-else
-  call('ZREM', P .. 'ends', scope)
-end
-call('HSET', P .. 'pauses', scope, micros(till) .. ' ' .. ARGV[5])
-if scope:sub(1, 1) == 'c' then
-  for _, a in ipairs(call('SMEMBERS', P .. 'agents')) do
-    local l = a .. scope:sub(2)
-    local at = seat(l)
-    if at.l == 'l' then
-      at.x = '1'
-      sit(l, at)
-    elseif call('ZREM', set(a, at), l) == 1 then
-      at.x = '1'
-      call('ZADD', set(a, at), 0, l)
-      sit(l, at)
-    end
-  end
-end
+local length = tonumber(ARGV[4])
+hold(ARGV[3], length > 0 and now + length or 0, ARGV[5])
 return keep(ARGV[2], {})
