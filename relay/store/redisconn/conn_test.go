@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/zap/zaptest"
 
@@ -42,6 +43,24 @@ func do(tb testing.TB, c *redisconn.Conn, s *redisconn.Script, args ...any) any 
 		tb.Fatalf("%s: %v", s.Name(), err)
 	}
 	return reply
+}
+
+// eventually asks again and again, for some seconds.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		if ok() {
+			return
+		}
+		pause(tb, 5*time.Millisecond)
+	}
+	tb.Fatalf("not within ten seconds: %s", what)
+}
+
+// pause lets time pass under what goes on.
+func pause(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	<-time.After(d)
 }
 
 // TestEveryCallerGetsHisOwnReply sends many calls at once, some of which fail.

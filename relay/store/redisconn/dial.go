@@ -74,9 +74,9 @@ func connectSentinel(t Target, d *dials) redis.UniversalClient {
 	return c.WithTimeout(replyWithin)
 }
 
-// connectCluster lets each node's client have the hook: a Cluster's own dials nothing.
+// connectCluster lets each node's client have the hook as well: that of the Cluster dials nothing.
 func connectCluster(t Target, d *dials) redis.UniversalClient {
-	return redis.NewClusterClient(&redis.ClusterOptions{
+	c := redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: t.addrs, Username: t.username, Password: t.password.Reveal(),
 		NewClient: func(o *redis.Options) *redis.Client {
 			c := redis.NewClient(o)
@@ -89,6 +89,9 @@ func connectCluster(t Target, d *dials) redis.UniversalClient {
 		PoolSize: poolSize, PipelinePoolSize: -1, ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
 		DisableIdentity: true, MaintNotificationsConfig: quiet(), ClusterStateReloadInterval: 10 * time.Second,
 	})
+	// For the commands of all nodes together.
+	c.AddHook(d)
+	return c
 }
 
 // quiet spares a question that Redis 7 does not know.
@@ -132,8 +135,14 @@ func (d *dials) DialHook(next redis.DialHook) redis.DialHook {
 	}
 }
 
-// ProcessHook implements redis.Hook and changes nothing.
-func (d *dials) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+// ProcessHook implements redis.Hook. It bounds single commands: all else bounds only the parts of one.
+func (d *dials) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		return next(ctx, cmd)
+	}
+}
 
 // ProcessPipelineHook implements redis.Hook and changes nothing.
 func (d *dials) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {

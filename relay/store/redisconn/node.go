@@ -134,8 +134,9 @@ func (n *node) revive(ctx context.Context) bool {
 		if !rest(ctx, n.pause()) {
 			return false
 		}
-		err := n.ping(ctx)
-		if err == nil {
+		err := n.client.Ping(ctx).Err()
+		// A user who may not ask got an answer.
+		if err == nil || redis.IsPermissionError(err) {
 			n.blocked.Store(false)
 			break
 		}
@@ -147,12 +148,6 @@ func (n *node) revive(ctx context.Context) bool {
 		n.conn.reroute(ctx, n)
 	}
 	return true
-}
-
-func (n *node) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectWithin+replyWithin)
-	defer cancel()
-	return n.client.Ping(ctx).Err()
 }
 
 // pause is how long to leave the server alone: nothing after a first failure, which may be that of one connection.

@@ -126,6 +126,11 @@ func (s *Server) Client() *redis.Client {
 	return s.client
 }
 
+// Slow makes the server take a while for each key that it loads, from the next Restart on.
+func (s *Server) Slow(key time.Duration) {
+	s.args = append(s.args, "--key-load-delay", strconv.FormatInt(key.Microseconds(), 10))
+}
+
 // Restart starts the server on what its folder holds.
 func (s *Server) Restart() {
 	s.tb.Helper()
