@@ -20,12 +20,16 @@ import (
 	"github.com/imrelay/imrelay/cmd/imrelay/fleet/fleettest"
 	"github.com/imrelay/imrelay/relay/config"
 	"github.com/imrelay/imrelay/relay/daemon"
+	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
 )
 
 // The load of the crash test.
 const (
 	defaultKills = 20
 	lanes        = 12
+	// sharedLanes is how many there are on Redis: there what was under way when a relay was killed waits until its lease
+	// lapses, and others have to be under way at the next kill.
+	sharedLanes = 60
 )
 
 // kills is how often the relay is killed.
@@ -44,16 +48,19 @@ func kills(t *testing.T) int {
 
 func TestCrashKeepsWhatWasAccepted(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
-		r := crash(t, "")
+		r := crash(t, "", lanes)
 		r.Kill()
 		if err := integrity(t, r); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Run("redis", func(t *testing.T) {
+		crash(t, redistest.Start(t).URL(""), sharedLanes)
+	})
 }
 
 // crash kills a relay again and again under load, and checks what it kept.
-func crash(t *testing.T, redis string) *fleettest.Relay {
+func crash(t *testing.T, redis string, conversations int) *fleettest.Relay {
 	t.Helper()
 	secret := rand.Text()
 	agent := fleettest.NewAgent(t, secret)
@@ -61,7 +68,7 @@ func crash(t *testing.T, redis string) *fleettest.Relay {
 		AgentURL: agent.URL, IMURL: "http://127.0.0.1:1/send", Secret: secret, Redis: redis,
 	})
 	r.Start()
-	feed := &fleettest.Feed{Lanes: lanes, Pause: 8 * time.Millisecond}
+	feed := &fleettest.Feed{Lanes: conversations, Pause: 8 * time.Millisecond}
 	feed.Start(t.Context(), r)
 	n := kills(t)
 	for range n {
@@ -83,8 +90,8 @@ func crash(t *testing.T, redis string) *fleettest.Relay {
 	}
 	check.Aside, check.Landed = check.Books(events), agent.Landed()
 	sum := check.All()
-	if sum.Accepted < n*lanes {
-		t.Errorf("got only %d accepted in %d kills: this proves nothing", sum.Accepted, n)
+	if sum.Accepted < n*lanes || sum.Repeats == 0 {
+		t.Errorf("got only %d accepted and %d repeats in %d kills: this proves nothing", sum.Accepted, sum.Repeats, n)
 	}
 	if r.Slowest() > readyWithin {
 		t.Errorf("ready again: got %s at the slowest, want at most %s", r.Slowest(), readyWithin)

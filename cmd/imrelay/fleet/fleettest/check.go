@@ -17,10 +17,15 @@ type Check struct {
 	Aside map[string]bool
 	// MaxRepeats is how many repeats a conversation may have for each fault; 0: MaxRepeats.
 	MaxRepeats int
-	// Forgotten is when the store last lost something. What was accepted before may be lost, or come again under another
-	// id, and events may come again more often: it is counted. Order is never forgiven.
+	// Replayed says that the store may have lost what became of deliveries: events may come again however often.
+	Replayed bool
+	// Forgotten is when the store last lost something else. What was pushed before may be lost, or come again under another
+	// id, however often: it is counted. Order is never forgiven.
 	Forgotten time.Time
 }
+
+// replayed says that repeats are counted only.
+func (c *Check) replayed() bool { return c.Replayed || !c.Forgotten.IsZero() }
 
 // Sum is what a check counted.
 type Sum struct {
@@ -66,7 +71,7 @@ func (l *lane) check(s *Sum) {
 		most = MaxRepeats
 	}
 	for epoch, n := range l.inEpoch {
-		if n > most && l.Forgotten.IsZero() {
+		if n > most && !l.replayed() {
 			l.Wrong("lane %d: got %d repeats after fault %d, want at most %d", l.n, n, epoch, most)
 		}
 	}
@@ -106,7 +111,7 @@ func (l *lane) arrival(d Landed, s *Sum) {
 	if first.Event != d.Event && !l.forgotten(d.Seq) {
 		l.Wrong("lane %d message %d came as %s and as %s", l.n, d.Seq, first.Event, d.Event)
 	}
-	if d.Epoch == 0 || d.Seq < l.before[d.Epoch]-1 && l.Forgotten.IsZero() {
+	if d.Epoch == 0 || d.Seq < l.before[d.Epoch]-1 && !l.replayed() {
 		l.Wrong("lane %d message %d came again after fault %d, and was not under way: the last was %d",
 			l.n, d.Seq, d.Epoch, l.before[d.Epoch])
 	}
@@ -133,7 +138,7 @@ func (l *lane) aside(seq int) bool {
 // forgotten says that the store may have lost the message.
 func (l *lane) forgotten(seq int) bool {
 	a := l.accepted()
-	return seq <= len(a) && a[seq-1].At.Before(l.Forgotten)
+	return seq <= len(a) && a[seq-1].Asked.Before(l.Forgotten)
 }
 
 // Books checks what the relays say of the events, once all is quiet, and returns those that are parked or dead: nothing is

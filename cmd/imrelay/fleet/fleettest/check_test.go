@@ -25,7 +25,8 @@ func good(wrong func(format string, args ...any)) *fleettest.Check {
 	}
 	for seq := range 4 {
 		c.Accepted[0] = append(c.Accepted[0], fleettest.Accepted{
-			ID: fmt.Sprint("evt_", seq+1), At: noon.Add(time.Duration(seq) * time.Second),
+			ID: fmt.Sprint("evt_", seq+1), Asked: noon.Add(time.Duration(seq) * time.Second),
+			At: noon.Add(time.Duration(seq+1) * time.Second),
 		})
 	}
 	return c
@@ -64,8 +65,12 @@ func TestCheckSees(t *testing.T) {
 		}, 0},
 		{"repeated without a fault", func(c *fleettest.Check) { c.Landed[3].Epoch = 0 }, 1},
 		{"repeated long after", func(c *fleettest.Check) { c.Landed[3] = land(1, 1) }, 1},
+		{"repeated long after by a store that lost it", func(c *fleettest.Check) { c.Landed[3], c.Replayed = land(1, 1), true }, 0},
 		{"repeated under another id", func(c *fleettest.Check) { c.Landed[4].Event = "evt_9" }, 1},
 		{"repeated too often", func(c *fleettest.Check) { c.Landed = append(c.Landed, land(4, 1)) }, 1},
+		{"repeated often by a store that lost it", func(c *fleettest.Check) {
+			c.Landed, c.Replayed = append(c.Landed, land(4, 1)), true
+		}, 0},
 		{"repeated more often than this fault may", func(c *fleettest.Check) { c.MaxRepeats = 1 }, 1},
 		{"arrived under another id", func(c *fleettest.Check) { c.Landed[5].Event = "evt_9" }, 1},
 	} {
@@ -86,7 +91,7 @@ func TestCheckCounts(t *testing.T) {
 	t.Parallel()
 	c := good(t.Errorf)
 	c.Landed, c.Forgotten = c.Landed[1:], noon.Add(500*time.Millisecond)
-	want := fleettest.Sum{Accepted: 4, Repeats: 2, Lost: 1, Slowest: 59 * time.Second}
+	want := fleettest.Sum{Accepted: 4, Repeats: 2, Lost: 1, Slowest: 58 * time.Second}
 	if got := c.All(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -40,6 +40,7 @@ type Feed struct {
 	Forgets bool
 
 	relays  atomic.Pointer[[]*Relay]
+	latest  atomic.Pointer[time.Time] // acceptance
 	cancel  context.CancelFunc
 	lanes   sync.WaitGroup
 	book    [][]Accepted
@@ -60,6 +61,17 @@ func (f *Feed) Start(ctx context.Context, relays ...*Relay) {
 
 // Over makes these the relays that are fed from now on, as a load balancer does that has seen one fail.
 func (f *Feed) Over(relays ...*Relay) { f.relays.Store(&relays) }
+
+// Promised waits until a message is accepted after a time, and returns when one was; the zero time: none was.
+func (f *Feed) Promised(since time.Time) time.Time {
+	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); {
+		if at := f.latest.Load(); at != nil && at.After(since) {
+			return *at
+		}
+		<-time.After(2 * time.Millisecond)
+	}
+	return time.Time{}
+}
 
 // Stop ends it and returns what was accepted, by lane and in order. A message whose answer was under way may be in the
 // relays' books and not here.
@@ -93,6 +105,7 @@ func (f *Feed) lane(ctx context.Context, lane int) (accepted []Accepted) {
 		id := a.Get("eventId").Str
 		now := time.Now()
 		accepted = append(accepted, Accepted{ID: id, Asked: now.Add(-a.Took), At: now})
+		f.latest.Store(&now)
 		if f.Again > 0 && seq%f.Again == 0 {
 			f.again(ctx, f.insist(ctx, lane, seq, &turn), id)
 		}

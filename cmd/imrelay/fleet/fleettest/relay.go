@@ -37,6 +37,8 @@ type Options struct {
 	// Config is a configuration file's text; empty: the environment alone. There ${AGENT}, ${SECRET}, ${BOT} and ${IM} are
 	// set.
 	Config string
+	// Env are further variables of its environment.
+	Env []string
 }
 
 // Relay is a relay in a process of its own. What is done to the process is for one goroutine; asking is for any.
@@ -81,6 +83,7 @@ func New(tb testing.TB, o Options) *Relay {
 		}
 		r.env = append(r.env, "IMRELAY_CONFIG="+path, "AGENT="+agent, "SECRET="+o.Secret, "BOT="+r.botToken(), "IM="+o.IMURL)
 	}
+	r.env = append(r.env, o.Env...)
 	tb.Cleanup(func() {
 		r.Kill()
 		log.Close()
