@@ -3,16 +3,12 @@
 package redislimit_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
-	"github.com/imrelay/imrelay/dedupe/memdedupe"
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/relay/store/redisconn"
 	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
@@ -83,13 +79,6 @@ func back(t *testing.T, l outbound.Limiter, s outbound.Slot) time.Duration {
 	}
 }
 
-// im is an IM that takes everything.
-type im struct{}
-
-func (im) Send(context.Context, outbound.Message) (outbound.Receipt, error) {
-	return outbound.Receipt{ID: "7265419038812340001"}, nil
-}
-
 // TestSendsWhileRedisIsAway: all callers of an account, who stand in one line to the limiter, are answered in time and
 // with the truth.
 func TestSendsWhileRedisIsAway(t *testing.T) {
@@ -99,27 +88,10 @@ func TestSendsWhileRedisIsAway(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			l, _ := open(t, server)
-			s, err := outbound.New(outbound.Options{
-				Store: memdedupe.New(memdedupe.Options{Window: time.Hour, Lease: 10 * time.Second}), Limiter: l,
-				Accounts: outbound.Table{"wechat": {Connector: im{}, Limits: outbound.Limits{
-					Account: outbound.Rate{N: 1000, Per: time.Second}, Recipient: outbound.Rate{N: 100, Per: time.Second},
-				}}},
-				Hold: 3 * time.Second, Log: zap.NewNop(),
+			s := relay(t, l, &fakeIM{}, outbound.Limits{
+				Account: outbound.Rate{N: 1000, Per: time.Second}, Recipient: outbound.Rate{N: 100, Per: time.Second},
 			})
-			if err != nil {
-				t.Fatalf("new: %v", err)
-			}
-			defer func() {
-				if err := s.Close(context.Background()); err != nil {
-					t.Errorf("close: %v", err)
-				}
-			}()
-			send := func(i int) error {
-				_, err := s.Send(t.Context(), outbound.Request{
-					Client: outbound.Client{Name: "openclaw"}, To: fmt.Sprint("wxid_", i), Text: "hello",
-				})
-				return err
-			}
+			send := func(i int) error { return send(t.Context(), s, fmt.Sprint("wxid_", i), "hello") }
 			if err := send(0); err != nil {
 				t.Fatalf("send: %v", err)
 			}
