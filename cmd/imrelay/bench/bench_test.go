@@ -2,8 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,7 +11,7 @@ import (
 func BenchmarkAccept(b *testing.B) {
 	for _, conns := range []int{64, 256} {
 		b.Run(fmt.Sprintf("c=%d", conns), func(b *testing.B) {
-			r := newRig(b)
+			r := newRig(b, embedded)
 			c := compete(func(d time.Duration) slot {
 				r.relay.pause()
 				s := r.run(r.relay.server, async(), queued(conns, d))
@@ -27,26 +25,44 @@ func BenchmarkAccept(b *testing.B) {
 	}
 }
 
-// BenchmarkDeliver is the whole way: durable, in order, signed, delivered, marked, and only then answered.
+// BenchmarkDeliver is the whole way: durable, in order, signed, delivered, marked, and only then answered. The rival of a
+// relay on Redis is one with the embedded store.
 func BenchmarkDeliver(b *testing.B) {
 	for _, conns := range []int{64, 256} {
-		b.Run(fmt.Sprintf("c=%d", conns), func(b *testing.B) {
-			r := newRig(b)
-			c := compete(func(d time.Duration) slot {
-				return r.through(r.relay.server, inbound(small), passed(conns, d))
-			}, func(d time.Duration) slot {
-				return r.through(r.rival, inbound(small), passed(conns, d))
-			})
+		b.Run(fmt.Sprintf("embedded/c=%d", conns), func(b *testing.B) {
+			c := newRig(b, embedded).deliver(conns)
 			c.throughput(b, "G2", fmt.Sprintf("whole cycle, c=%d", conns), 0.33)
 			c.cost(b, "G3", fmt.Sprintf("CPU of the whole cycle, c=%d", conns), 4)
 		})
 	}
+	for _, st := range redises {
+		for _, conns := range []int{64, 256} {
+			b.Run(fmt.Sprintf("%s/c=%d", st.name, conns), func(b *testing.B) {
+				newPair(b, st).deliver(conns).throughput(b, "G8b", st.of(fmt.Sprintf("whole cycle, c=%d", conns)), 0.7)
+			})
+		}
+	}
+}
+
+// deliver loads both with messages that are answered once they are delivered.
+func (r *rig) deliver(conns int) contest {
+	return compete(func(d time.Duration) slot {
+		return r.through(r.relay.server, inbound(small), passed(conns, d))
+	}, func(d time.Duration) slot {
+		return r.through(r.rival, inbound(small), passed(conns, d))
+	})
 }
 
 // BenchmarkLatency is the time from the IM server's push to the agent, at a rate far below what is possible.
 func BenchmarkLatency(b *testing.B) {
+	for _, st := range []store{embedded, always, everysec} {
+		b.Run(st.name, func(b *testing.B) { newRig(b, st).latency(b, st) })
+	}
+}
+
+func (r *rig) latency(b *testing.B, st store) {
+	b.Helper()
 	const rate = 1000
-	r := newRig(b)
 	paced := func(s server) func(time.Duration) slot {
 		return func(d time.Duration) slot {
 			l := passed(64, 2*d)
@@ -65,20 +81,31 @@ func BenchmarkLatency(b *testing.B) {
 		of := func(b *batch) float64 { return b.quantile(goal.q).Seconds() * 1e3 }
 		ours := c.median(func(r round) float64 { return of(r.ours.batch) })
 		theirs := c.median(func(r round) float64 { return of(r.theirs.batch) })
-		results.add(result{
-			goal: "G7", what: "IM to agent at 1,000/s, " + goal.name, ours: figure(ours) + " ms", theirs: figure(theirs) + " ms",
-			value: ours, unit: " ms", atMost: goal.most,
+		row := result{
+			goal: "G7", what: st.of("IM to agent at 1,000/s, " + goal.name), ours: figure(ours) + " ms",
+			theirs: figure(theirs) + " ms", value: ours, unit: " ms", atMost: goal.most,
 			cpu:      c.median(func(r round) float64 { return r.ours.cpu }),
+			storeCPU: c.median(func(r round) float64 { return r.ours.store }),
 			rivalCPU: c.median(func(r round) float64 { return r.theirs.cpu }),
 			foreign:  c.median(func(r round) float64 { return r.ours.foreign }),
-		})
+		}
+		if st != embedded {
+			row.atMost = 0 // the target is the embedded store's
+		}
+		results.add(row)
 		tell(b, ours, "ms-"+goal.name)
 	}
 }
 
 // BenchmarkMemory is what the relay has resident before, in and after a storm that nobody waits for.
 func BenchmarkMemory(b *testing.B) {
-	r := newRig(b)
+	for _, st := range safe {
+		b.Run(st.name, func(b *testing.B) { newRig(b, st).storm(b, st) })
+	}
+}
+
+func (r *rig) storm(b *testing.B, st store) {
+	b.Helper()
 	<-time.After(time.Second)
 	idle, _ := memory(r.relay.pids[0])
 	if idle == 0 {
@@ -87,9 +114,9 @@ func BenchmarkMemory(b *testing.B) {
 	s := r.through(r.relay.server, async(), queued(256, 2*length))
 	r.through(r.relay.server, inbound(small), passed(256, length))
 	after, peak := memory(r.relay.pids[0])
-	results.add(result{goal: "G9", what: "memory, idle", value: idle, unit: " MB", atMost: 20})
+	results.add(result{goal: "G9", what: st.of("memory, idle"), value: idle, unit: " MB", atMost: 20})
 	results.add(result{
-		goal: "G9", what: fmt.Sprintf("memory, at most in a storm of %s", perSecond(s.rate)), value: peak, unit: " MB",
+		goal: "G9", what: st.of(fmt.Sprintf("memory, at most in a storm of %s", perSecond(s.rate))), value: peak, unit: " MB",
 		ours: figure(after) + " MB after", atMost: 64 + 16, foreign: s.foreign,
 	})
 	tell(b, idle, "MB-idle")
@@ -98,7 +125,7 @@ func BenchmarkMemory(b *testing.B) {
 
 // BenchmarkLarge is the whole way with bodies of 100 KB.
 func BenchmarkLarge(b *testing.B) {
-	r := newRig(b)
+	r := newRig(b, embedded)
 	c := compete(func(d time.Duration) slot {
 		return r.through(r.relay.server, inbound(large), passed(64, d))
 	}, func(d time.Duration) slot {
@@ -110,8 +137,14 @@ func BenchmarkLarge(b *testing.B) {
 // BenchmarkConversation is one conversation: its events can only be delivered one after the other, so the agent's own
 // speed is the limit.
 func BenchmarkConversation(b *testing.B) {
+	for _, st := range []store{embedded, always, everysec} {
+		b.Run(st.name, func(b *testing.B) { newRig(b, st).oneByOne(b, st) })
+	}
+}
+
+func (r *rig) oneByOne(b *testing.B, st store) {
+	b.Helper()
 	const messages, share = 10000, 5
-	r := newRig(b)
 	r.relay.pause()
 	t := newBatch(numbers.take(), async(), 1, 1)
 	t.signed = true
@@ -120,18 +153,18 @@ func BenchmarkConversation(b *testing.B) {
 	s := r.runBatch(r.relay.server, t, l)
 	r.sink.delay.Store(int64(time.Millisecond))
 	r.relay.resume()
-	before := look(r.relay.pids)
+	before := look(r.relay.server)
 	s = r.delivered(s)
-	used := look(r.relay.pids).since(before)
+	used := look(r.relay.server).since(before)
 
 	alone := passed(1, 0)
 	alone.count = messages / share
 	direct := r.through(server{name: "agent", addr: r.sink.addr}, inbound(small), alone)
 	value := t.rate() / direct.rate
 	results.add(result{
-		goal: "G11", what: "one conversation, an agent that takes 1 ms", ours: perSecond(t.rate()),
+		goal: "G11", what: st.of("one conversation, an agent that takes 1 ms"), ours: perSecond(t.rate()),
 		theirs: perSecond(direct.rate) + " alone", value: value, atLeast: 0.8,
-		cpu:     float64(used.server.Microseconds()) / messages,
+		cpu: each(used.server, messages), storeCPU: each(used.store, messages),
 		foreign: used.foreign(time.Duration(t.ended.Load() - t.begun.Load())),
 	})
 	tell(b, value, "ratio")
@@ -141,127 +174,28 @@ func BenchmarkConversation(b *testing.B) {
 
 // BenchmarkSend is the way of an agent's message to the IM, with the ledger that keeps it from being sent twice.
 func BenchmarkSend(b *testing.B) {
-	r := newRig(b)
-	c := compete(func(d time.Duration) slot {
-		return r.through(r.relay.server, outbound(), sent(64, d))
-	}, func(d time.Duration) slot {
-		return r.through(r.rival, outbound(), sent(64, d))
-	})
-	c.throughput(b, "G13", "send, c=64", 0.30)
+	for _, st := range []store{embedded, always, everysec} {
+		b.Run(st.name, func(b *testing.B) {
+			r := newRig(b, st)
+			c := compete(func(d time.Duration) slot {
+				return r.through(r.relay.server, outbound(), sent(64, d))
+			}, func(d time.Duration) slot {
+				return r.through(r.rival, outbound(), sent(64, d))
+			})
+			c.throughput(b, "G13", st.of("send, c=64"), 0.30)
+		})
+	}
 }
 
 // BenchmarkStart is the time from the start of the process to readiness, with nothing stored.
 func BenchmarkStart(b *testing.B) {
-	s := startSink(b)
+	s, back := startSink(b), embedded.open(b)
 	var times []float64
 	for range 5 {
-		r := startRelay(b, s)
+		r := startRelay(b, s, back)
 		times = append(times, r.ready.Seconds()*1e3)
 		r.child.stop()
 	}
 	results.add(result{goal: "-", what: "start to ready, empty store", value: median(times), unit: " ms"})
 	tell(b, median(times), "ms")
-}
-
-// BenchmarkBacklog is how much slower the relay is with a mountain of messages waiting, and how it climbs down. A tenth
-// as many conversations as messages wait.
-func BenchmarkBacklog(b *testing.B) {
-	waiting := backlog(b)
-	r := newRig(b)
-	h := &heap{rig: r, batch: newBatch(numbers.take(), async(), waiting/10, 64)}
-	h.batch.signed = true
-	var lowIn, lowOut, highIn []float64
-	for range rounds {
-		r.relay.pause()
-		lowIn = append(lowIn, h.grow(heapStep))
-		lowOut = append(lowOut, h.drain())
-	}
-	r.relay.pause()
-	before := look(r.relay.pids)
-	h.grow(waiting)
-	for range rounds {
-		highIn = append(highIn, h.grow(heapStep))
-	}
-	_, peak := memory(r.relay.pids[0])
-	used := look(r.relay.pids)
-	foreign := used.since(before).foreign(used.at.Sub(before.at))
-
-	h.relay = r.relay.again(r.sink)
-	opened := h.relay.ready
-	highOut := h.drain()
-	_, later := memory(h.relay.pids[0])
-	h.report(b, heapRates{
-		in: median(highIn), emptyIn: median(lowIn), out: highOut, emptyOut: median(lowOut),
-		opened: opened, peak: max(peak, later), foreign: foreign, waiting: waiting,
-	})
-}
-
-// heapStep is how many messages a rate is taken from.
-const heapStep = 80 * 64
-
-// heap is messages that wait.
-type heap struct {
-	*rig
-	batch *batch
-	sent  int
-}
-
-// grow adds messages, and returns how many a second were taken in.
-func (h *heap) grow(n int) float64 {
-	h.tb.Helper()
-	l := queued(64, 0)
-	l.from, l.count = h.sent, (n+63)/64*64
-	h.sent += l.count
-	return h.runBatch(h.relay.server, h.batch, l).rate
-}
-
-// drain lets all that waits be delivered, and returns how many a second were.
-func (h *heap) drain() float64 {
-	h.tb.Helper()
-	had, began := h.batch.count.Load(), time.Now()
-	h.relay.resume()
-	h.delivered(slot{batch: h.batch, outcome: outcome{sent: int64(h.sent)}})
-	return float64(int64(h.sent)-had) / time.Unix(0, h.batch.ended.Load()).Sub(began).Seconds()
-}
-
-// heapRates are the figures of a heap, and those of a store that is nearly empty.
-type heapRates struct {
-	in, emptyIn, out, emptyOut float64
-	opened                     time.Duration
-	peak, foreign              float64
-	waiting                    int
-}
-
-func (h *heap) report(b *testing.B, v heapRates) {
-	b.Helper()
-	heaped := fmt.Sprintf("with %d waiting", v.waiting)
-	results.add(result{
-		goal: "G12", what: "accept " + heaped, ours: perSecond(v.in), theirs: perSecond(v.emptyIn) + " empty",
-		value: v.in / v.emptyIn, atLeast: 0.7, foreign: v.foreign,
-	})
-	results.add(result{
-		goal: "G12", what: "deliver " + heaped, ours: perSecond(v.out), theirs: perSecond(v.emptyOut) + " empty",
-		value: v.out / v.emptyOut, atLeast: 0.7, foreign: v.foreign,
-	})
-	if v.peak > 0 {
-		results.add(result{goal: "G12", what: "memory at most " + heaped, value: v.peak, unit: " MB", atMost: 300})
-	}
-	results.add(result{goal: "-", what: "start to ready " + heaped, value: v.opened.Seconds() * 1e3, unit: " ms"})
-	tell(b, v.in/v.emptyIn, "accept-ratio")
-	b.ReportMetric(v.out/v.emptyOut, "deliver-ratio")
-	b.ReportMetric(v.peak, "MB-peak")
-}
-
-// backlog is how many messages are to wait.
-func backlog(b *testing.B) int {
-	b.Helper()
-	text := os.Getenv("BENCH_BACKLOG")
-	if text == "" {
-		return 100_000
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 10_000 || n > maxBatch {
-		b.Fatalf("BENCH_BACKLOG is %q, want a number from 10000 to %d", text, maxBatch)
-	}
-	return n
 }

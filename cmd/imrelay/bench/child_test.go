@@ -91,6 +91,10 @@ type server struct {
 	name string
 	addr string
 	pids []int
+	// stores are the processes behind it that keep its data.
+	stores []int
+	// signs says that it signs what it passes on.
+	signs bool
 }
 
 // relay is a running imrelay.
@@ -117,14 +121,20 @@ var program = sync.OnceValues(func() (string, error) {
 	return out, nil
 })
 
-// startRelay starts the built program on an empty data folder.
-func startRelay(tb testing.TB, s *sink) *relay {
+// startRelay starts the built program on an empty data folder, or on a Redis.
+func startRelay(tb testing.TB, s *sink, b *backing) *relay {
 	tb.Helper()
 	path, err := program()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return launch(tb, tb.TempDir(), func() *exec.Cmd { return exec.CommandContext(context.Background(), path, "serve") }, s)
+	r := launch(tb, tb.TempDir(), func() *exec.Cmd {
+		cmd := exec.CommandContext(context.Background(), path, "serve")
+		cmd.Env = b.env()
+		return cmd
+	}, s)
+	r.stores = b.pids
+	return r
 }
 
 // launch starts a relay on a folder; command makes the command without its environment.
@@ -149,7 +159,7 @@ func launch(tb testing.TB, dir string, command func() *exec.Cmd, s *sink) *relay
 		return r.ask(http.MethodGet, "/readyz", "") == nil
 	})
 	r.ready = time.Since(began)
-	r.name, r.pids = "imrelay", []int{cmd.Process.Pid}
+	r.name, r.pids, r.signs = "imrelay", []int{cmd.Process.Pid}, true
 	return r
 }
 
@@ -157,7 +167,9 @@ func launch(tb testing.TB, dir string, command func() *exec.Cmd, s *sink) *relay
 func (r *relay) again(s *sink) *relay {
 	r.tb.Helper()
 	r.child.stop()
-	return launch(r.tb, r.dir, r.command, s)
+	next := launch(r.tb, r.dir, r.command, s)
+	next.stores = r.stores
+	return next
 }
 
 // caller is for the few calls that are not measured.

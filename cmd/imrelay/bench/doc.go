@@ -1,6 +1,7 @@
 // Package bench measures one imrelay process: how much it takes in and delivers, how soon, and for how much CPU and
 // memory, each as a ratio to what nginx does in the same minute on the same machine when it passes the same requests on
-// and keeps nothing. It has benchmarks only, and no code for anybody to call. It changes nothing but folders of its own,
+// and keeps nothing. A relay on Redis is measured beside one with the embedded store, and its queue beside
+// redis-benchmark. It has benchmarks only, and no code for anybody to call. It changes nothing but folders of its own,
 // and talks to nobody but loopback.
 //
 //	go test -run '^$' -bench . -benchtime 1x ./cmd/imrelay/bench
@@ -11,6 +12,10 @@
 // of the rounds' ratios counts; rounds in which other processes took over a quarter of the machine are left out as long
 // as others are left. Every benchmark fails when a message is lost, comes twice, changed, unsigned or out of order, or
 // when a request is refused; one that misses its target does not fail, the table at the end says so.
+//
+// A Redis is a redis-server of the benchmark's own on a unix socket, with appendonly, and with appendfsync as the name
+// says: always keeps all in a power cut, as the embedded store does, everysec all but the last second. Its CPU time has a
+// column of its own.
 //
 // Where there is no nginx, a proxy of net/http takes its place, and the table says that too. CPU and memory of processes
 // are read from /proc; where there is none those columns stay empty. BENCH_BACKLOG is how many messages wait in

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -243,8 +244,8 @@ func TestTableSaysWhatItCompares(t *testing.T) {
 	tab.write(&out)
 	fields := func(s string) string { return strings.Join(strings.Fields(s), " ") }
 	for _, want := range []string{
-		"goal what imrelay floor figure target CPU µs (floor) others G7 seven 0.80 ms 0.80 ms ≤ 1 met 45.0 - 3%",
-		"G10 ten 0.10 ≥ 0.12 missed - - 0% - start 31.3 ms - - 0%", "NO NGINX HERE", "load average 0.50 before",
+		"goal what imrelay floor figure target CPU µs redis (floor) others G7 seven 0.80 ms 0.80 ms ≤ 1 met 45.0 - - 3%",
+		"G10 ten 0.10 ≥ 0.12 missed - - - 0% - start 31.3 ms - - - 0%", "NO NGINX HERE", "load average 0.50 before",
 	} {
 		if !strings.Contains(fields(out.String()), want) {
 			t.Errorf("got\n%s\nwant %q in it", out.String(), want)
@@ -259,8 +260,22 @@ func TestTableSaysWhatItCompares(t *testing.T) {
 // TestRelayUnderLoad sees to it that the benchmarks find a relay that they know how to talk to.
 func TestRelayUnderLoad(t *testing.T) {
 	t.Parallel()
+	for _, st := range safe {
+		t.Run(st.name, func(t *testing.T) {
+			t.Parallel()
+			underLoad(t, st.open(t))
+		})
+	}
+}
+
+func underLoad(t *testing.T, back *backing) {
+	t.Helper()
 	s := startSink(t)
-	relay := launch(t, t.TempDir(), func() *exec.Cmd { return reexec("imrelay", "serve") }, s)
+	relay := launch(t, t.TempDir(), func() *exec.Cmd {
+		cmd := reexec("imrelay", "serve")
+		cmd.Env = append(cmd.Env, back.env()...)
+		return cmd
+	}, s)
 	r := &rig{tb: t, sink: s, relay: relay, rival: startFloor(t, s)}
 	patient := inbound(small)
 	patient.headers = "Prefer: wait=30\r\n"
@@ -281,4 +296,42 @@ func TestRelayUnderLoad(t *testing.T) {
 	}
 	h.relay = r.relay.again(s)
 	h.drain()
+}
+
+func TestRateOf(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		text string
+		want float64
+		bad  bool
+	}{
+		"as printed": {
+			text: "\"test\",\"rps\",\"avg_latency_ms\"\n\"SET\",\"83367.12\",\"0.71\"\n", want: 83367.12,
+		},
+		"nothing":       {bad: true},
+		"another order": {text: "\"test\",\"avg_latency_ms\",\"rps\"\n\"SET\",\"0.71\",\"83367.12\"\n", bad: true},
+		"another test":  {text: "\"test\",\"rps\"\n\"GET\",\"83367.12\"\n", bad: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := rateOf(c.text)
+			if got != c.want || (err != nil) != c.bad {
+				t.Errorf("got %g, %v, want %g, an error: %v", got, err, c.want, c.bad)
+			}
+		})
+	}
+}
+
+func TestRedisTellsFigures(t *testing.T) {
+	t.Parallel()
+	back := always.open(t)
+	if got := back.number(t, "server", "process_id"); got != float64(back.pids[0]) {
+		t.Errorf("got process %g, want %d", got, back.pids[0])
+	}
+	if got := back.number(t, "memory", "used_memory"); got < 100_000 {
+		t.Errorf("got %g bytes used, want what an empty server has", got)
+	}
+	if _, err := infoField("# Memory\r\nused_memory:1\r\n", "used"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v for a field that is not there, want that it does not exist", err)
+	}
 }

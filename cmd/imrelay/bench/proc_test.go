@@ -10,24 +10,27 @@ import (
 // clockTick is the unit of times in /proc on every Linux of today.
 const clockTick = 10 * time.Millisecond
 
-// usage is the CPU time that some processes, this one and the whole machine have used until now.
+// usage is the CPU time that a server, what keeps its data, this process and the whole machine have used until now.
 type usage struct {
-	server, self, host time.Duration
-	at                 time.Time
+	server, store, self, host time.Duration
+	at                        time.Time
 }
 
 // look reads the usage; times that the system does not tell are 0.
-func look(pids []int) usage {
+func look(s server) usage {
 	u := usage{self: cpuOf(os.Getpid()), host: hostBusy(), at: time.Now()}
-	for _, pid := range pids {
+	for _, pid := range s.pids {
 		u.server += cpuOf(pid)
+	}
+	for _, pid := range s.stores {
+		u.store += cpuOf(pid)
 	}
 	return u
 }
 
 // since is what was used since an earlier look.
 func (u usage) since(v usage) usage {
-	return usage{server: u.server - v.server, self: u.self - v.self, host: u.host - v.host}
+	return usage{server: u.server - v.server, store: u.store - v.store, self: u.self - v.self, host: u.host - v.host}
 }
 
 // cpuOf is the user and system time of a process.

@@ -28,15 +28,23 @@ func BenchmarkQueue(b *testing.B) {
 	job, body := openQueue(b), inbound(small).body
 	file := openLog(b)
 	c := compete(func(d time.Duration) slot {
-		return hammer(b, d, func(writer, i int) error { return job.cycle(writer, i, body) })
+		return crew{writers: writers, length: d}.run(b, func(writer, i int) error { return job.cycle(writer, i, body) })
 	}, func(d time.Duration) slot {
-		return hammer(b, d, func(int, int) error { return file.put(body) })
+		return crew{writers: writers, length: d}.run(b, func(int, int) error { return file.put(body) })
 	})
 	c.throughput(b, "G6", "queue alone, 64 writers, against a growing file", 0.25)
 }
 
-// hammer calls fn from all writers until the time is over.
-func hammer(b *testing.B, length time.Duration, fn func(writer, i int) error) slot {
+// crew is goroutines of this process that use a store.
+type crew struct {
+	writers int
+	length  time.Duration
+	// on has the processes of the store, if it has some.
+	on server
+}
+
+// run calls fn from all writers until the time is over.
+func (c crew) run(b *testing.B, fn func(writer, i int) error) slot {
 	b.Helper()
 	var (
 		group sync.WaitGroup
@@ -44,11 +52,11 @@ func hammer(b *testing.B, length time.Duration, fn func(writer, i int) error) sl
 		s     slot
 		fault error
 	)
-	before, began := look(nil), time.Now()
-	for w := range writers {
+	before, began := look(c.on), time.Now()
+	for w := range c.writers {
 		group.Go(func() {
 			n, err := 0, error(nil)
-			for ; err == nil && time.Since(began) < length; n++ {
+			for ; err == nil && time.Since(began) < c.length; n++ {
 				err = fn(w, n)
 			}
 			mu.Lock()
@@ -64,9 +72,9 @@ func hammer(b *testing.B, length time.Duration, fn func(writer, i int) error) sl
 	if fault != nil {
 		b.Fatal(fault)
 	}
-	used := look(nil).since(before)
-	s.rate, s.foreign = s.perSecond(), used.foreign(s.took)
-	s.cpu = float64(used.self.Microseconds()) / float64(s.sent)
+	used := look(c.on).since(before)
+	s.name, s.rate, s.foreign = c.on.name, s.perSecond(), used.foreign(s.took)
+	s.cpu, s.store = each(used.self, s.sent), each(used.store, s.sent)
 	return s
 }
 

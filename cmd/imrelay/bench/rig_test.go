@@ -32,22 +32,36 @@ type rig struct {
 	sink  *sink
 	relay *relay
 	rival server
+	// back is what the relay's store is on.
+	back *backing
 }
 
-func newRig(tb testing.TB) *rig {
+// newRig has nginx as the rival.
+func newRig(tb testing.TB, st store) *rig {
 	tb.Helper()
-	s := startSink(tb)
-	r := &rig{tb: tb, sink: s, relay: startRelay(tb, s), rival: startRival(tb, s)}
+	s, back := startSink(tb), st.open(tb)
+	r := &rig{tb: tb, sink: s, back: back, relay: startRelay(tb, s, back), rival: startRival(tb, s)}
 	results.compared(r.rival.name)
 	return r
+}
+
+// newPair has a relay with the embedded store as the rival.
+func newPair(tb testing.TB, st store) *rig {
+	tb.Helper()
+	s, back := startSink(tb), st.open(tb)
+	rival := startRelay(tb, s, embedded.open(tb))
+	rival.name = embedded.name
+	return &rig{tb: tb, sink: s, back: back, relay: startRelay(tb, s, back), rival: rival.server}
 }
 
 // slot is what one run came to and what it cost.
 type slot struct {
 	outcome
+	name    string // the server's
 	batch   *batch
 	rate    float64 // messages a second
 	cpu     float64 // the server's, in µs a message
+	store   float64 // that of what keeps its data
 	foreign float64 // the share of the machine that others had
 }
 
@@ -55,7 +69,7 @@ type slot struct {
 func (r *rig) run(s server, shape shape, l load) slot {
 	r.tb.Helper()
 	b := newBatch(numbers.take(), shape, conversations, l.conns)
-	b.signed = s.name == r.relay.name && shape.mark == nil
+	b.signed = s.signs && shape.mark == nil
 	return r.runBatch(s, b, l)
 }
 
@@ -63,20 +77,27 @@ func (r *rig) runBatch(s server, b *batch, l load) slot {
 	r.tb.Helper()
 	l.addr, l.batch = s.addr, b
 	r.sink.batch.Store(b)
-	before := look(s.pids)
+	before := look(s)
 	o, err := l.run()
 	if err != nil {
 		r.tb.Fatalf("%s: %v", s.name, err)
 	}
-	used := look(s.pids).since(before)
-	micros := float64(used.server.Microseconds()) / float64(max(o.sent, 1))
-	return slot{outcome: o, batch: b, rate: o.perSecond(), cpu: micros, foreign: used.foreign(o.took)}
+	used := look(s).since(before)
+	return slot{
+		name: s.name, outcome: o, batch: b, rate: o.perSecond(), cpu: each(used.server, o.sent), store: each(used.store, o.sent),
+		foreign: used.foreign(o.took),
+	}
 }
 
-// foreign is the share of the machine that neither the server nor this process had.
+// each is a time spread over messages, in µs.
+func each(whole time.Duration, messages int64) float64 {
+	return float64(whole.Microseconds()) / float64(max(messages, 1))
+}
+
+// foreign is the share of the machine that neither the server, nor its store, nor this process had.
 func (u usage) foreign(took time.Duration) float64 {
 	whole := took.Seconds() * float64(runtime.NumCPU())
-	return max(0, (u.host-u.self-u.server).Seconds()/whole)
+	return max(0, (u.host-u.self-u.server-u.store).Seconds()/whole)
 }
 
 // delivered waits until all of a run has reached the sink, and fails the test if it did not, each once and unchanged.
@@ -149,11 +170,12 @@ func (c contest) throughput(b *testing.B, goal, what string, atLeast float64) {
 	b.Helper()
 	q := c.quiet()
 	row := result{
-		goal: goal, what: what, atLeast: atLeast,
+		goal: goal, what: what, atLeast: atLeast, rival: q[0].theirs.name,
 		value:    q.median(func(r round) float64 { return r.ours.rate / r.theirs.rate }),
 		ours:     perSecond(q.median(func(r round) float64 { return r.ours.rate })),
 		theirs:   perSecond(q.median(func(r round) float64 { return r.theirs.rate })),
 		cpu:      q.median(func(r round) float64 { return r.ours.cpu }),
+		storeCPU: q.median(func(r round) float64 { return r.ours.store }),
 		rivalCPU: q.median(func(r round) float64 { return r.theirs.cpu }),
 		foreign:  q.median(func(r round) float64 { return max(r.ours.foreign, r.theirs.foreign) }),
 	}
@@ -178,6 +200,7 @@ func (c contest) cost(b *testing.B, goal, what string, atMost float64) {
 	results.add(result{
 		goal: goal, what: what, atMost: atMost, value: value,
 		cpu:      q.median(func(r round) float64 { return r.ours.cpu }),
+		storeCPU: q.median(func(r round) float64 { return r.ours.store }),
 		rivalCPU: q.median(func(r round) float64 { return r.theirs.cpu }),
 		foreign:  q.median(func(r round) float64 { return max(r.ours.foreign, r.theirs.foreign) }),
 	})

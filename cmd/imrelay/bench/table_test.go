@@ -20,8 +20,10 @@ type result struct {
 	unit  string
 	// atLeast and atMost are the target; both 0: there is none.
 	atLeast, atMost float64
-	// cpu is the CPU time in µs a message, ours and theirs; 0: not known.
-	cpu, rivalCPU float64
+	// rival is whose theirs is, where it is not whom the table is headed with.
+	rival string
+	// cpu is the CPU time in µs a message: the relay's, that of the Redis behind it, and theirs; 0: not known.
+	cpu, storeCPU, rivalCPU float64
 	// foreign is the share of the machine that others had meanwhile.
 	foreign float64
 }
@@ -82,11 +84,15 @@ func (t *table) write(out io.Writer) {
 	}
 	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "goal\twhat\timrelay\t%s\tfigure\ttarget\t\tCPU µs\t(%s)\tothers\n", rival, rival)
+	fmt.Fprintf(w, "goal\twhat\timrelay\t%s\tfigure\ttarget\t\tCPU µs\tredis\t(%s)\tothers\n", rival, rival)
 	slices.SortStableFunc(t.rows, func(a, b result) int { return goalNumber(a.goal) - goalNumber(b.goal) })
 	for _, r := range t.rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f%%\n", r.goal, r.what, r.ours, r.theirs,
-			figure(r.value)+r.unit, r.target(), r.verdict(), dash(r.cpu), dash(r.rivalCPU), 100*r.foreign)
+		theirs := r.theirs
+		if r.rival != "" && r.rival != rival {
+			theirs += " " + r.rival
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f%%\n", r.goal, r.what, r.ours, theirs,
+			figure(r.value)+r.unit, r.target(), r.verdict(), dash(r.cpu), dash(r.storeCPU), dash(r.rivalCPU), 100*r.foreign)
 	}
 	if err := w.Flush(); err != nil {
 		return
