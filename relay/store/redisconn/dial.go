@@ -176,7 +176,8 @@ func (d *dials) end(addr string, conn net.Conn, err error) net.Conn {
 	p.trying, p.failed = false, err
 	if err != nil {
 		p.again = time.Now().Add(redialAfter)
-		return dead{err}
+		p.failed = dialError{err}
+		return dead{p.failed}
 	}
 	s := &socket{Conn: conn}
 	s.closed = func() {
@@ -234,6 +235,12 @@ func (nothing) Read(func(uintptr) bool) error { return nil }
 
 // Write implements syscall.RawConn.
 func (nothing) Write(func(uintptr) bool) error { return nil }
+
+// dialError hides what an error is made of: that of a Sentinel would be taken for a reply of the server.
+type dialError struct{ reason error }
+
+// Error implements error.
+func (e dialError) Error() string { return "connect: " + e.reason.Error() }
 
 // dead is a connection that was never made.
 type dead struct{ err error }

@@ -1,0 +1,164 @@
+package redisconn_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/imrelay/imrelay/relay/secret"
+	"github.com/imrelay/imrelay/relay/store/redisconn"
+	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
+)
+
+func optionsOf(url string) redisconn.Options { return redisconn.Options{URL: secret.New(url)} }
+
+// TestPasswords opens with what is right and with what is not.
+func TestPasswords(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartTCP(t)
+	for _, args := range [][]any{
+		{"ACL", "SETUSER", "relay", "on", ">hunter2", "~imrelay:*", "~{imrelay:*", "&*", "-@all", "+evalsha", "+eval", "+incr",
+			"+time", "+hmget", "+hset", "+zadd", "+zremrangebyscore", "+zrem", "+zcount"},
+		{"CONFIG", "SET", "requirepass", "p@ss:/word"},
+	} {
+		if err := s.Client().Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		url string
+		ok  bool
+	}{
+		"the password":                  {"redis://:p%40ss%3A%2Fword@" + s.Addr(), true},
+		"the password, over the socket": {"unix://:p%40ss%3A%2Fword@" + s.Socket(), true},
+		"a user":                        {"redis://relay:hunter2@" + s.Addr(), true},
+		"none":                          {"redis://" + s.Addr(), false},
+		"another password":              {"redis://:hunter2@" + s.Addr(), false},
+		"another user":                  {"redis://hunter2:hunter2@" + s.Addr(), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.ok {
+				do(t, open(t, c.url), count)
+				return
+			}
+			err := tryOpen(t, optionsOf(c.url))
+			if !errors.Is(err, redisconn.ErrUnavailable) {
+				t.Fatalf("got %v, want ErrUnavailable", err)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error shows the password: %v", err)
+			}
+		})
+	}
+}
+
+// authority signs certificates for a test.
+type authority struct {
+	tb   testing.TB
+	dir  string
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+func newAuthority(tb testing.TB) *authority {
+	tb.Helper()
+	a := &authority{tb: tb, dir: tb.TempDir()}
+	a.cert = &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	a.key = a.write("ca", a.cert)
+	return a
+}
+
+// write makes a certificate and its key as files.
+func (a *authority) write(name string, c *x509.Certificate) *ecdsa.PrivateKey {
+	a.tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	signer := a.key
+	if signer == nil {
+		signer = key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, key.Public(), signer)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	secretDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	for ext, block := range map[string]*pem.Block{
+		".pem": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: secretDER},
+	} {
+		if err := os.WriteFile(a.file(name+ext), pem.EncodeToMemory(block), 0o600); err != nil {
+			a.tb.Fatal(err)
+		}
+	}
+	return key
+}
+
+func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
+
+func (a *authority) sign(name string, c *x509.Certificate) {
+	c.SerialNumber, c.NotAfter = big.NewInt(2), time.Now().Add(time.Hour)
+	c.Subject = pkix.Name{CommonName: name}
+	a.write(name, c)
+}
+
+// TestTLS talks to a server that wants certificates, as Redis does unless told otherwise.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.sign("server", &x509.Certificate{DNSNames: []string{"redis.internal"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	a.sign("named", &x509.Certificate{DNSNames: []string{"redis.internal"}})
+	a.sign("relay", &x509.Certificate{})
+	start := func(cert, clients string) string {
+		port := strconv.Itoa(redistest.Port(t))
+		redistest.Start(t, "--tls-port", port, "--bind", "127.0.0.1", "--tls-ca-cert-file", a.file("ca.pem"),
+			"--tls-cert-file", a.file(cert+".pem"), "--tls-key-file", a.file(cert+".key"), "--tls-auth-clients", clients)
+		return "127.0.0.1:" + port
+	}
+	both, one, named := start("server", "yes"), start("server", "no"), start("named", "no")
+	mine := "&cert_file=" + a.file("relay.pem") + "&key_file=" + a.file("relay.key")
+	ca := "?ca_file=" + a.file("ca.pem")
+	for name, c := range map[string]struct {
+		url string
+		ok  bool
+	}{
+		"certificates on both sides":   {"rediss://" + both + ca + mine, true},
+		"only the server's":            {"rediss://" + one + ca, true},
+		"by another name":              {"rediss://" + named + ca + "&server_name=redis.internal", true},
+		"the relay has no certificate": {"rediss://" + both + ca, false},
+		"the CA is not known":          {"rediss://" + one, false},
+		"the name is another one":      {"rediss://" + named + ca, false},
+		"without TLS":                  {"redis://" + one, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.ok {
+				conn := open(t, c.url)
+				do(t, conn, count)
+				return
+			}
+			if err := tryOpen(t, optionsOf(c.url)); !errors.Is(err, redisconn.ErrUnavailable) {
+				t.Errorf("got %v, want ErrUnavailable", err)
+			}
+		})
+	}
+}
