@@ -377,13 +377,21 @@ func (s *Sender) renew(over <-chan struct{}) {
 }
 
 // dropOrphans asks the ledger for the rows that hold up a line and that nobody here has: another relay sent them, or
-// has them.
+// has them. It asks for so many in one look, and for none once the ledger cannot tell: nothing is taken meanwhile.
 func (s *Sender) dropOrphans(ctx context.Context) {
+	asked := 0
 	for _, d := range s.allDesks() {
 		for _, t := range d.orphans(time.Now().Add(-orphanAge)) {
+			if asked++; asked > takeAtOnce {
+				return
+			}
 			e, err := s.store.Find(ctx, t.owner, t.id)
-			if errors.Is(err, dedupe.ErrNotFound) || err == nil && e.Status != dedupe.Waiting && e.Status != dedupe.Running {
+			switch {
+			case err == nil && (e.Status == dedupe.Waiting || e.Status == dedupe.Running):
+			case err == nil, errors.Is(err, dedupe.ErrNotFound):
 				d.abandon(t)
+			default:
+				return
 			}
 		}
 	}

@@ -51,3 +51,17 @@ func TestNothingIsSentOnAStaleClaim(t *testing.T) {
 		})
 	}
 }
+
+// While a shared ledger is out of reach nothing is sent, not even what has no key to remember.
+func TestNothingIsSentWithoutASharedLedger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &brokenStore{Store: newLedger()}
+		r := newRig(t, &fakeIM{}, func(o *outbound.Options) { o.Store, o.Lease = store, 10*time.Second })
+		r.mustSend(request("hello"))
+		r.wantCalls(1)
+		store.fail("claim", errDisk)
+		r.refused(request("hello"), outbound.CodeStoreUnavailable)
+		r.wantCalls(1)
+	})
+}

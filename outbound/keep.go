@@ -26,15 +26,14 @@ func (s *Sender) start(ctx context.Context, j *job) *Error {
 	if err == nil {
 		err = s.commit(ctx, func(ctx context.Context) error { return s.store.Start(ctx, j.entry, b) })
 	}
-	switch {
-	case err == nil:
-		j.started = true
-		s.claims.prolong([]dedupe.Entry{j.entry}, asked)
-		return nil
-	case errors.Is(err, dedupe.ErrLost):
-		return errInProgress()
+	// A row that is lost may be another relay's now, or may be gone with all the ledger had. Nothing was sent, and a repeat
+	// finds out.
+	if err != nil {
+		return errStore(err)
 	}
-	return errStore(err)
+	j.started = true
+	s.claims.prolong([]dedupe.Entry{j.entry}, asked)
+	return nil
 }
 
 // note makes durable that nothing is under way. It is tried once: until the next step is stored, which says the same and
@@ -59,32 +58,35 @@ func (s *Sender) finish(ctx context.Context, j *job, state dedupe.Status) {
 }
 
 // release gives the key back, with the parts that were sent.
-func (s *Sender) release(ctx context.Context, j *job) {
+func (s *Sender) release(ctx context.Context, j *job) { s.end(ctx, j, s.releasing(j)) }
+
+// releaseLater does so behind the caller's back: the ledger has just been asked in vain, and he need not wait for it a
+// second time.
+func (s *Sender) releaseLater(ctx context.Context, j *job) {
+	if change := s.last(j, s.releasing(j)); change != nil {
+		s.active.Go(func() { s.insist(ctx, j.entry, change) })
+	}
+}
+
+func (s *Sender) releasing(j *job) func(context.Context, []byte) error {
 	partly := len(j.rec.IDs) > 0
-	s.end(ctx, j, func(ctx context.Context, b []byte) error {
+	return func(ctx context.Context, b []byte) error {
 		if !partly {
 			b = nil
 		}
 		return s.store.Release(ctx, j.entry, b)
-	})
+	}
 }
 
 // end stores what became of the row, which is the job's last step. What was sent was sent, so a caller whose outcome
 // the ledger does not take hears it all the same, and it is stored behind his back; a queued send waits, and its
 // recipient's line with it. Their number is bounded: nothing is sent that the ledger did not take a Start for.
 func (s *Sender) end(ctx context.Context, j *job, store func(ctx context.Context, b []byte) error) {
-	if !j.kept {
+	change := s.last(j, store)
+	if change == nil {
 		return
 	}
-	j.started, j.over = false, true
-	b, err := j.rec.encode()
-	if err != nil {
-		s.unkept(j, err)
-		s.abandon(j.entry)
-		return
-	}
-	change := func(ctx context.Context) error { return store(ctx, b) }
-	err = s.commit(ctx, change)
+	err := s.commit(ctx, change)
 	if err == nil || errors.Is(err, dedupe.ErrLost) {
 		s.claims.drop(j.entry.ID)
 	}
@@ -100,6 +102,21 @@ func (s *Sender) end(ctx context.Context, j *job, store func(ctx context.Context
 		// The send that calls this is counted as active still.
 		s.active.Go(func() { s.insist(ctx, j.entry, change) })
 	}
+}
+
+// last is the job's last step in the ledger; nil: there is none to take.
+func (s *Sender) last(j *job, store func(ctx context.Context, b []byte) error) func(context.Context) error {
+	if !j.kept {
+		return nil
+	}
+	j.started, j.over = false, true
+	b, err := j.rec.encode()
+	if err != nil {
+		s.unkept(j, err)
+		s.abandon(j.entry)
+		return nil
+	}
+	return func(ctx context.Context) error { return store(ctx, b) }
 }
 
 // insist stores an outcome that the ledger has refused once. When the Sender is closing it tries once more, and then

@@ -251,11 +251,16 @@ func (s *Sender) Send(ctx context.Context, r Request) (Result, error) {
 		res Result
 		err *Error
 	)
-	if r.Key == "" {
+	switch {
+	case r.Key != "":
+		res, err = s.once(ctx, j)
+	case s.lease > 0:
+		// A ledger that is shared may be out of reach, and then nothing is sent that it does not know of.
+		j.Key = j.id
+		res, err = s.lead(ctx, j)
+	default:
 		err = s.deliver(ctx, j)
 		res = Result{MessageIDs: j.rec.IDs}
-	} else {
-		res, err = s.once(ctx, j)
 	}
 	if err != nil {
 		return Result{}, s.refused(j, err)

@@ -106,6 +106,10 @@ func (s *Sender) unstarted(ctx context.Context, j *job, err *Error) *Error {
 	if j.background && (err.Code == CodeUpstreamRateLimited || err.Code == CodeUpstreamUnavailable) {
 		return s.settle(ctx, j, j.end(err))
 	}
+	if err.Code == CodeStoreUnavailable && !j.background {
+		s.releaseLater(ctx, j)
+		return err
+	}
 	s.release(ctx, j)
 	return err
 }
