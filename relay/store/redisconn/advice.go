@@ -1,7 +1,9 @@
 package redisconn
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,14 +23,19 @@ type Severity uint8
 const (
 	// SeverityWarning is for what the operator should know.
 	SeverityWarning Severity = iota
+	// SeverityOutage is for what lets Redis take nothing now, and may heal by itself.
+	SeverityOutage
 	// SeverityError is for what makes a start wrong.
 	SeverityError
 )
 
 // String names it.
 func (s Severity) String() string {
-	if s == SeverityError {
+	switch s {
+	case SeverityError:
 		return "error"
+	case SeverityOutage:
+		return "outage"
 	}
 	return "warning"
 }
@@ -40,19 +47,16 @@ type Problem struct {
 	Text, Hint string
 }
 
-// Problems are what is wrong, errors first.
+// Problems are what is wrong, the worst first.
 func (f Facts) Problems() []Problem {
-	var errs, warnings []Problem
+	var all []Problem
 	for _, p := range []*Problem{f.version(), f.role(), f.reach(), f.eviction(), f.waits(), f.writes(), f.persistence(), f.clock()} {
-		switch {
-		case p == nil:
-		case p.Severity == SeverityError:
-			errs = append(errs, *p)
-		default:
-			warnings = append(warnings, *p)
+		if p != nil {
+			all = append(all, *p)
 		}
 	}
-	return append(errs, warnings...)
+	slices.SortStableFunc(all, func(a, b Problem) int { return cmp.Compare(b.Severity, a.Severity) })
+	return all
 }
 
 // old says that a version is known to be too old.
@@ -74,7 +78,7 @@ func (f Facts) role() *Problem {
 		return nil
 	}
 	return &Problem{
-		SeverityError, "the server is a replica, which takes no writes",
+		SeverityOutage, "the server is a replica, which takes no writes",
 		"name the master, or let redis+sentinel:// find it",
 	}
 }
@@ -108,7 +112,7 @@ func (f Facts) waits() *Problem {
 		return nil
 	}
 	return &Problem{
-		SeverityError, fmt.Sprintf("wait_replicas is %d and %s: nothing can be accepted", f.WaitReplicas, connected(f.Replicas)),
+		SeverityOutage, fmt.Sprintf("wait_replicas is %d and %s: nothing can be accepted", f.WaitReplicas, connected(f.Replicas)),
 		"connect more replicas, or lower wait_replicas",
 	}
 }
@@ -118,7 +122,7 @@ func (f Facts) writes() *Problem {
 		return nil
 	}
 	return &Problem{
-		SeverityError,
+		SeverityOutage,
 		fmt.Sprintf("min-replicas-to-write is %d and %s: Redis takes no writes", f.MinReplicas, connected(f.Replicas)),
 		"connect more replicas, or lower min-replicas-to-write",
 	}

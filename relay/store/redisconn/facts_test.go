@@ -210,7 +210,7 @@ func TestProblems(t *testing.T) {
 		{"a newer version", func(f *redisconn.Facts) { f.Version = "10.2.0" }, nil},
 		{"an old version", func(f *redisconn.Facts) { f.Version = "6.2.14" }, []string{"error: Redis is of version 6.2.14"}},
 		{"a version nobody tells", func(f *redisconn.Facts) { f.Version = redisconn.Unknown }, nil},
-		{"a replica", func(f *redisconn.Facts) { f.Role = "slave" }, []string{"error: the server is a replica"}},
+		{"a replica", func(f *redisconn.Facts) { f.Role = "slave" }, []string{"outage: the server is a replica"}},
 		{"a role nobody tells", func(f *redisconn.Facts) { f.Role = redisconn.Unknown }, nil},
 		{"one of a Cluster", func(f *redisconn.Facts) { f.Clustered = true }, []string{"error: the server is part of a Cluster"}},
 		{"a Cluster", func(f *redisconn.Facts) { f.Clustered, f.Mode = true, redisconn.Cluster }, nil},
@@ -236,7 +236,7 @@ func TestProblems(t *testing.T) {
 		},
 		{
 			"too few replicas to wait for", func(f *redisconn.Facts) { f.WaitReplicas, f.Replicas = 2, 1 },
-			[]string{"error: wait_replicas is 2 and one replica is connected"},
+			[]string{"outage: wait_replicas is 2 and one replica is connected"},
 		},
 		{"enough replicas to wait for", func(f *redisconn.Facts) { f.WaitReplicas, f.Replicas = 2, 2 }, nil},
 		{
@@ -246,7 +246,7 @@ func TestProblems(t *testing.T) {
 		},
 		{
 			"too few replicas to write", func(f *redisconn.Facts) { f.MinReplicas = 1 },
-			[]string{"error: min-replicas-to-write is 1 and no replica is connected"},
+			[]string{"outage: min-replicas-to-write is 1 and no replica is connected"},
 		},
 		{
 			"a clock ahead", func(f *redisconn.Facts) { f.ClockAhead = 90 * time.Second },
@@ -259,7 +259,7 @@ func TestProblems(t *testing.T) {
 		{"clocks that nearly agree", func(f *redisconn.Facts) { f.ClockAhead = -5 * time.Second }, nil},
 		{
 			"errors first", func(f *redisconn.Facts) { f.AppendOnly, f.Role, f.ClockAhead = "no", "slave", time.Hour },
-			[]string{"error: the server", "warning: appendonly", "warning: the clock"},
+			[]string{"outage: the server", "warning: appendonly", "warning: the clock"},
 		},
 	}
 	for _, tt := range tests {
