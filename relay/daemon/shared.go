@@ -36,6 +36,9 @@ func (s *store) share(ctx context.Context, cfg config.Config, o Options) error {
 	}
 	s.conn = conn
 	s.undo.add("redis", conn.Close)
+	if err := examine(ctx, cfg, conn, o.Log); err != nil {
+		return err
+	}
 	q, err := redisqueue.Open(ctx, conn, redisqueue.Options{Retention: retentionOf(cfg), Lease: sharedLease, Log: o.Log})
 	if err != nil {
 		return fmt.Errorf("open the queue: %w", err)
@@ -57,7 +60,9 @@ func dial(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, e
 	patience, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
 	for told := false; ; told = true {
-		conn, err := redisconn.Open(patience, redisconn.Options{URL: cfg.Redis, Log: o.Log})
+		conn, err := redisconn.Open(patience, redisconn.Options{
+			URL: cfg.Redis, Insecure: o.Insecure, Log: o.Log,
+		})
 		if err == nil {
 			return conn, nil
 		}
@@ -82,6 +87,32 @@ func refusal(cfg config.Config, err error) error {
 			"and run imrelay store migrate --to with the same URL and shards=%d", layout.Has, layout.Want, layout.Has, layout.Want))
 	}
 	return cfg.Mistake("redis", err.Error())
+}
+
+// examine looks at how Redis is set up, and refuses what only another configuration can heal.
+func examine(ctx context.Context, cfg config.Config, conn *redisconn.Conn, log *zap.Logger) error {
+	facts, err := conn.Facts(ctx)
+	if err != nil {
+		return fmt.Errorf("look at Redis: %w", err)
+	}
+	var errs []error
+	for _, p := range facts.Problems() {
+		fields := []zap.Field{zap.String("event", "store.doubtful"), zap.String("hint", p.Hint)}
+		switch p.Severity {
+		case redisconn.SeverityWarning:
+			log.Warn(p.Text, fields...)
+		case redisconn.SeverityOutage:
+			log.Error(p.Text, fields...)
+		case redisconn.SeverityError:
+			errs = append(errs, cfg.Mistake("redis", p.Text+"; "+p.Hint))
+		}
+	}
+	if err := config.Merge(errs...); err != nil {
+		return err
+	}
+	log.Info("store is Redis", zap.String("event", "store.opened"), zap.String("version", facts.Version),
+		zap.String("mode", facts.Mode.String()), zap.Int("shards", len(conn.Shards())), zap.String("loss", facts.Loss()))
+	return nil
 }
 
 // alone refuses a data folder whose run file is another relay's: the commands could not tell the two apart.

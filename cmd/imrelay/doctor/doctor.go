@@ -67,11 +67,17 @@ func Examine(ctx context.Context, p Patient, told func(Finding)) []Finding {
 	if p.Config.Redis.IsZero() {
 		e.data()
 		e.disk()
-	}
-	if p.Running != nil {
-		e.relay(ctx)
 	} else {
+		e.redis(ctx)
+	}
+	switch {
+	case p.Running != nil:
+		e.relay(ctx)
+	case p.Config.Redis.IsZero():
 		e.store(ctx)
+		e.port(ctx)
+	default:
+		e.ok("relay", "does not run on this machine")
 		e.port(ctx)
 	}
 	e.sources()

@@ -123,7 +123,7 @@ func orText(text, otherwise string) string {
 // store opens the store of a stopped relay and lets it check itself.
 func (e *examination) store(ctx context.Context) {
 	e.ok("relay", "does not run")
-	if _, err := os.Stat(e.Config.Data); e.Config.Redis.IsZero() && errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(e.Config.Data); errors.Is(err, os.ErrNotExist) {
 		e.ok("store", "there is none yet")
 		return
 	}
