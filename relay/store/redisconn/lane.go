@@ -172,7 +172,7 @@ func (c *Conn) submit(ctx context.Context, now string, calls []Call) ([]any, err
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return nil, fmt.Errorf("%s: %w", calls[0].Script.name, unavailable(errWaited))
+	return nil, fmt.Errorf("%s: %w", calls[0].Script.name, unavailable(c.why()))
 }
 
 // admit lets a call in when there is room, and queues it.

@@ -15,7 +15,7 @@ import (
 
 // TestNothingIsLeft opens and closes many times, and counts goroutines and connections. It is not parallel: others start
 // goroutines too.
-func TestNothingIsLeft(t *testing.T) { //nolint:paralleltest,tparallel // see above
+func TestNothingIsLeft(t *testing.T) {
 	s := redistest.Start(t)
 	once := func() {
 		conn := open(t, s.URL("wait_replicas=1"))

@@ -3,6 +3,7 @@ package redisconn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,8 @@ type node struct {
 	fails   atomic.Int32
 	mu      sync.Mutex
 	told    bool
+	// last is the last failure.
+	last error
 }
 
 // route finds the node that has the shard, and starts its lanes when it is new.
@@ -181,12 +184,11 @@ func rest(ctx context.Context, d time.Duration) bool {
 // failed notes that the server could not do it.
 func (n *node) failed(err error) {
 	n.blocked.Store(true)
-	if n.fails.Add(1) < tellAfter {
-		return
-	}
+	fails := n.fails.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.told {
+	n.last = err
+	if fails >= tellAfter && !n.told {
 		n.told = true
 		n.conn.log.Warn("redis is away", zap.String("mode", n.conn.target.Mode.String()), zap.Error(err))
 	}
@@ -204,6 +206,24 @@ func (n *node) worked() {
 		n.told = false
 		n.conn.log.Info("redis is back", zap.String("mode", n.conn.target.Mode.String()))
 	}
+}
+
+// why is what a call that had no answer in time may have waited for.
+func (c *Conn) why() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.nodes {
+		if n.fails.Load() == 0 {
+			continue
+		}
+		n.mu.Lock()
+		last := n.last
+		n.mu.Unlock()
+		if last != nil {
+			return fmt.Errorf("%w: %w", errWaited, last)
+		}
+	}
+	return errWaited
 }
 
 // patience is how long a call may take now.

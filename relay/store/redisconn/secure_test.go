@@ -29,8 +29,10 @@ func TestPasswords(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartTCP(t)
 	for _, args := range [][]any{
-		{"ACL", "SETUSER", "relay", "on", ">hunter2", "~imrelay:*", "~{imrelay:*", "&*", "-@all", "+evalsha", "+eval", "+incr",
-			"+time", "+hmget", "+hset", "+zadd", "+zremrangebyscore", "+zrem", "+zcount"},
+		{
+			"ACL", "SETUSER", "relay", "on", ">hunter2", "~imrelay:*", "~{imrelay:*", "&*", "-@all", "+evalsha", "+eval", "+incr",
+			"+time", "+hmget", "+hset", "+zadd", "+zremrangebyscore", "+zrem", "+zcount",
+		},
 		{"CONFIG", "SET", "requirepass", "p@ss:/word"},
 	} {
 		if err := s.Client().Do(t.Context(), args...).Err(); err != nil {
@@ -40,13 +42,14 @@ func TestPasswords(t *testing.T) {
 	for name, c := range map[string]struct {
 		url string
 		ok  bool
+		why string
 	}{
-		"the password":                  {"redis://:p%40ss%3A%2Fword@" + s.Addr(), true},
-		"the password, over the socket": {"unix://:p%40ss%3A%2Fword@" + s.Socket(), true},
-		"a user":                        {"redis://relay:hunter2@" + s.Addr(), true},
-		"none":                          {"redis://" + s.Addr(), false},
-		"another password":              {"redis://:hunter2@" + s.Addr(), false},
-		"another user":                  {"redis://hunter2:hunter2@" + s.Addr(), false},
+		"the password":                  {"redis://:p%40ss%3A%2Fword@" + s.Addr(), true, ""},
+		"the password, over the socket": {"unix://:p%40ss%3A%2Fword@" + s.Socket(), true, ""},
+		"a user":                        {"redis://relay:hunter2@" + s.Addr(), true, ""},
+		"none":                          {"redis://" + s.Addr(), false, "NOAUTH"},
+		"another password":              {"redis://:hunter2@" + s.Addr(), false, "WRONGPASS"},
+		"another user":                  {"redis://hunter2:hunter2@" + s.Addr(), false, "WRONGPASS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,8 +58,8 @@ func TestPasswords(t *testing.T) {
 				return
 			}
 			err := tryOpen(t, optionsOf(c.url))
-			if !errors.Is(err, redisconn.ErrUnavailable) {
-				t.Fatalf("got %v, want ErrUnavailable", err)
+			if !errors.Is(err, redisconn.ErrUnavailable) || !strings.Contains(err.Error(), c.why) {
+				t.Fatalf("got %v, want ErrUnavailable because of %s", err, c.why)
 			}
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("the error shows the password: %v", err)
