@@ -148,7 +148,7 @@ func (l *Ledger) Import(ctx context.Context, rows []dedupe.Stored) error {
 		if err := l.importPiece(ctx, rows[:n], base); err != nil {
 			return fail("import", err)
 		}
-		rows, base = rows[n:], base+uint64(n) //nolint:gosec // never negative
+		rows, base = rows[n:], base+uint64(n)
 		l.raise(base)
 	}
 	return nil

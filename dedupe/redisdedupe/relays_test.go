@@ -3,6 +3,7 @@ package redisdedupe_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/imrelay/imrelay/dedupe"
+	"github.com/imrelay/imrelay/dedupe/dedupetest"
 	"github.com/imrelay/imrelay/dedupe/redisdedupe"
 	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
 )
@@ -115,7 +117,7 @@ func TestOneKeyForTwoRecipients(t *testing.T) {
 				if others := held[n].Add(1); others != 1 {
 					t.Errorf("k%d: claimed by %d at once", n, others)
 				}
-				if last[n].Swap(int32(worker)) != int32(worker) { //nolint:gosec // below 8
+				if last[n].Swap(int32(worker)) != int32(worker) {
 					moves.Add(1)
 				}
 				if round%3 == 0 {
@@ -307,6 +309,52 @@ func TestPointerLives(t *testing.T) {
 	own.ID = own.Key
 	status(t, l, own, dedupe.Claimed)
 	lives(testWindow + day)
+}
+
+// What is over is forgotten, and whatever is not swept collects itself.
+func TestNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--appendfsync", "no")
+	raw := rawClient(t, server, 0)
+	clock := dedupetest.NewClock()
+	l := open(t, server.URL(""), clock.Now, redisdedupe.Options{Window: testWindow})
+	for i := range 40 {
+		e := status(t, l, aClaim(fmt.Sprint("s", i), fmt.Sprint(i)), dedupe.Claimed)
+		status(t, l, queuedClaim(fmt.Sprint("q", i), fmt.Sprint(i)), dedupe.Waiting)
+		switch i % 4 {
+		case 0:
+			must(t, l.Start(t.Context(), e, nil))
+			must(t, l.Finish(t.Context(), e, dedupe.Done, nil))
+		case 1:
+			must(t, l.Start(t.Context(), e, nil))
+		case 2:
+			must(t, l.Release(t.Context(), e, nil))
+		}
+	}
+	for i := 0; i < 40; {
+		es, err := l.Take(t.Context(), 7)
+		must(t, err)
+		for _, e := range es {
+			if i++; i%2 == 0 {
+				must(t, l.Start(t.Context(), e, nil))
+			} else {
+				must(t, l.Finish(t.Context(), e, dedupe.Failed, []byte("refused")))
+			}
+		}
+	}
+	clock.Advance(testWindow + time.Minute)
+	if n, err := l.Waiting(t.Context()); err != nil || n != 0 {
+		t.Errorf("waiting: got %d, %v; want none", n, err)
+	}
+	must(t, l.Sweep(t.Context()))
+	for _, key := range raw.Keys(t.Context(), "{imrelay:*").Val() {
+		_, name, _ := strings.Cut(key, "}:")
+		if kind, _, _ := strings.Cut(name, ":"); name != "tick" && raw.PTTL(t.Context(), key).Val() <= 0 {
+			t.Errorf("%s is never collected", name)
+		} else if kind == "sends" || kind == "line" {
+			t.Errorf("%s is left", name)
+		}
+	}
 }
 
 // With Redis away every method says so, soon, and goes on when it is back.

@@ -13,7 +13,7 @@ func boxScripts() []scripted {
 	lapsed := func(started bool) func(b *bench) {
 		return func(b *bench) {
 			two(b)
-			b.take("t")
+			b.take()
 			if started {
 				b.run("start", "s", now+3, "b", "", window, lease)
 			}
@@ -65,7 +65,7 @@ func boxScripts() []scripted {
 		{
 			script: "count", name: "what waits", before: func(b *bench) {
 				two(b)
-				b.take("t")
+				b.take()
 			}, reply: "[2 1000000004]",
 		},
 		{script: "count", name: "what has lapsed", before: lapsed(false), reply: "[3 1010000000]"},

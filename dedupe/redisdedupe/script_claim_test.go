@@ -106,7 +106,7 @@ func claimScripts() []scripted {
 			script: "claim", name: "a lapsed start of a background send", before: func(b *bench) {
 				b.queue("s")
 				b.queue("next")
-				b.take("t")
+				b.take()
 				b.run("start", "s", now+2, "b", "", window, lease)
 				b.later(10 * time.Second)
 			}, args: call(nil), reply: "[u  [o me …",
@@ -170,7 +170,7 @@ func holderScripts() []scripted {
 	taken := func(b *bench) {
 		b.queue("s")
 		b.queue("next")
-		b.take("t")
+		b.take()
 	}
 	const token, queuedToken = now, now + 2
 	startedRow := startedHead + " e=1011000000 i=id-s k=key l=l n=n o=me r=.r s=u t=1000000000 v=1101000000"

@@ -110,7 +110,7 @@ func (b *bench) queue(sum string) {
 }
 
 // take takes one background send; its token is that of the clock or a little more.
-func (b *bench) take(nonce string) { b.run("take", 1, nonce, lease, 1<<20) }
+func (b *bench) take() { b.run("take", 1, "t", lease, 1<<20) }
 
 func (b *bench) later(d time.Duration) { b.at.Add(d.Microseconds()) }
 
@@ -174,9 +174,9 @@ func alike(got, want string) bool {
 	return got == want || rest && strings.HasPrefix(got, begin)
 }
 
-func (b *bench) set(key, value string) {
+func (b *bench) point(at string) {
 	b.Helper()
-	if err := b.raw.Set(b.Context(), prefix+key, value, 0).Err(); err != nil {
+	if err := b.raw.Set(b.Context(), prefix+"key:k", at, 0).Err(); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -188,19 +188,19 @@ func pointerScripts() []scripted {
 			keys: map[string]string{"key:k": "3:1000000000"},
 		},
 		{
-			script: "point", name: "finds", before: func(b *bench) { b.set("key:k", "1:5") }, args: []any{"k", 3, 60000, ""},
+			script: "point", name: "finds", before: func(b *bench) { b.point("1:5") }, args: []any{"k", 3, 60000, ""},
 			reply: "1:5", keys: map[string]string{"key:k": "1:5"},
 		},
 		{
-			script: "move", name: "what was seen", before: func(b *bench) { b.set("key:k", "1:5") },
+			script: "move", name: "what was seen", before: func(b *bench) { b.point("1:5") },
 			args: []any{"k", "1:5", 3, 60000}, reply: "3:1000000000", keys: map[string]string{"key:k": "3:1000000000"},
 		},
 		{
-			script: "move", name: "rises", before: func(b *bench) { b.set("key:k", "1:2000000000") },
+			script: "move", name: "rises", before: func(b *bench) { b.point("1:2000000000") },
 			args: []any{"k", "1:2000000000", 3, 60000}, reply: "3:2000000001",
 		},
 		{
-			script: "move", name: "what another moved", before: func(b *bench) { b.set("key:k", "2:7") },
+			script: "move", name: "what another moved", before: func(b *bench) { b.point("2:7") },
 			args: []any{"k", "1:5", 3, 60000}, reply: "2:7", keys: map[string]string{"key:k": "2:7"},
 		},
 		{script: "move", name: "what is gone", args: []any{"k", "1:5", 3, 60000}, reply: "3:1000000000"},

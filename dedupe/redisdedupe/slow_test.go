@@ -65,7 +65,7 @@ type slowRoad struct {
 func newSlowRoad(t *testing.T, server *redistest.Server) *slowRoad {
 	t.Helper()
 	s := &slowRoad{socket: filepath.Join(filepath.Dir(server.Socket()), "slow")}
-	l, err := net.Listen("unix", s.socket)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", s.socket)
 	must(t, err)
 	var conns sync.WaitGroup
 	t.Cleanup(func() {
@@ -78,7 +78,7 @@ func newSlowRoad(t *testing.T, server *redistest.Server) *slowRoad {
 			if err != nil {
 				return
 			}
-			up, err := net.Dial("unix", server.Socket())
+			up, err := new(net.Dialer).DialContext(t.Context(), "unix", server.Socket())
 			if err != nil {
 				_ = c.Close()
 				return
