@@ -36,7 +36,7 @@ func LookAtRedis(ctx context.Context, cfg config.Config) (RedisReport, error) {
 	if err != nil {
 		return RedisReport{}, fmt.Errorf("reach Redis: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // nothing was changed
 	facts, err := conn.Facts(ctx)
 	if err != nil {
 		return RedisReport{}, fmt.Errorf("look at Redis: %w", err)

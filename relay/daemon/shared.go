@@ -66,8 +66,11 @@ func dial(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, e
 		if err == nil {
 			return conn, nil
 		}
-		if !errors.Is(err, redisconn.ErrUnavailable) {
-			return nil, refusal(cfg, err)
+		if e := lasting(err); e != nil {
+			return nil, cfg.Mistake("redis", e.Error())
+		}
+		if !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrMoving) {
+			return nil, fmt.Errorf("open the store: %w", err)
 		}
 		if !told {
 			o.Log.Warn("Redis is not there yet; waiting for it", zap.String("event", "store.waiting"), zap.Error(err))
@@ -80,13 +83,19 @@ func dial(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, e
 	}
 }
 
-// refusal says of what only another configuration can heal that it is a mistake in it.
-func refusal(cfg config.Config, err error) error {
-	if layout, ok := errors.AsType[*redisconn.LayoutError](err); ok {
-		return cfg.Mistake("redis", fmt.Sprintf("holds %d shards and is configured with %d; write shards=%d, or stop all relays "+
-			"and run imrelay store migrate --to with the same URL and shards=%d", layout.Has, layout.Want, layout.Has, layout.Want))
+// lasting returns the part of the error that another configuration, or an operator, has to heal, for waiting does not;
+// nil: there is none.
+func lasting(err error) error {
+	if e, ok := errors.AsType[*redisconn.LayoutError](err); ok {
+		return e
 	}
-	return cfg.Mistake("redis", err.Error())
+	if e, ok := errors.AsType[*redisconn.VersionError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*redisconn.URLError](err); ok {
+		return e
+	}
+	return nil
 }
 
 // examine looks at how Redis is set up, and refuses what only another configuration can heal.
@@ -119,17 +128,17 @@ func examine(ctx context.Context, cfg config.Config, conn *redisconn.Conn, log *
 func alone(ctx context.Context, dir string) error {
 	run, err := ReadRunFile(dir)
 	if err != nil || run.PID == os.Getpid() {
-		return nil //nolint:nilerr // no run file, or one that nobody can read, is nobody's
+		return nil // no run file, or one that nobody can read, is nobody's
 	}
 	ctx, cancel := context.WithTimeout(ctx, neighbourWait)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, run.URL+"/healthz", nil)
 	if err != nil {
-		return nil //nolint:nilerr // as above
+		return nil
 	}
 	resp, err := (&http.Client{}).Do(req)
 	if err != nil {
-		return nil //nolint:nilerr // its process is somebody else's by now
+		return nil // its process is somebody else's by now
 	}
 	resp.Body.Close()
 	return &LockedError{PID: run.PID}

@@ -1,0 +1,129 @@
+package daemon_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/imrelay/imrelay/relay/config"
+	"github.com/imrelay/imrelay/relay/daemon"
+	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
+)
+
+// onRedis is the base configuration on a Redis.
+func onRedis(url string) string { return "redis: " + url + "\n" + baseConfig }
+
+// A relay on Redis does its work, keeps nothing but its run file in the data folder, and finds everything again.
+func TestRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	r := start(t, onRedis(server.URL("shards=4")))
+	if a := r.inbound(text(1, "a", "x")); a.status != 200 || !strings.Contains(a.body, `"ok":true`) {
+		t.Errorf("inbound: got %d %s", a.status, a.body)
+	}
+	entries, err := os.ReadDir(r.data)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "run.json" {
+		t.Errorf("data folder: got %v, %v, want run.json alone", entries, err)
+	}
+	if a := r.do(http.MethodGet, "/readyz", ""); a.status != 200 {
+		t.Errorf("readyz: got %d %s", a.status, a.body)
+	}
+	r.stop()
+	r = start(t, onRedis(server.URL("shards=4")))
+	if a := r.inbound(text(1, "a", "x")); a.status != 200 || !strings.Contains(a.body, `"duplicate":true`) {
+		t.Errorf("the same message at another relay: got %d %s", a.status, a.body)
+	}
+}
+
+// What only another configuration can heal is refused as a mistake in it.
+func TestRedisRefused(t *testing.T) {
+	t.Parallel()
+	server, greedy := redistest.Start(t), redistest.Start(t, "--maxmemory-policy", "allkeys-lru")
+	start(t, onRedis(server.URL("shards=4"))).stop()
+	for _, row := range []struct {
+		name, url string
+		insecure  bool
+		want      string
+	}{
+		{"another number of shards", server.URL("shards=8"), false, "shards=4"},
+		{"an evicting policy", greedy.URL(""), false, "noeviction"},
+		{"an evicting policy that is asked for", greedy.URL(""), true, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := parse(t, fmt.Sprintf(onRedis(row.url), "http://127.0.0.1:1", "http://127.0.0.1:1", t.TempDir()))
+			d, err := daemon.New(t.Context(), cfg, daemon.Options{Log: zap.NewNop(), Insecure: row.insecure})
+			if err == nil {
+				err = d.Close()
+			}
+			mistake, _ := errors.AsType[*config.Error](err)
+			switch {
+			case row.want == "" && err != nil:
+				t.Errorf("got %v, want it to start", err)
+			case row.want != "" && (mistake == nil || !strings.Contains(err.Error(), row.want)):
+				t.Errorf("got %v, want a mistake that says %s", err, row.want)
+			}
+		})
+	}
+}
+
+// A data folder whose run file is of a relay that answers is refused; one that was left behind is not.
+func TestRedisFolder(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	there := newFake(t, says(http.StatusOK, `{"status":"healthy"}`))
+	for _, row := range []struct {
+		name, url string
+		locked    bool
+	}{
+		{"of a relay that runs", there.URL, true},
+		{"of one that is gone", "http://127.0.0.1:1", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			data := t.TempDir()
+			file := fmt.Sprintf(`{"pid":%d,"url":%q}`, os.Getppid(), row.url)
+			if err := os.WriteFile(filepath.Join(data, "run.json"), []byte(file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg := parse(t, fmt.Sprintf(onRedis(server.URL("")), "http://127.0.0.1:1", "http://127.0.0.1:1", data))
+			d, err := daemon.New(t.Context(), cfg, daemon.Options{Log: zap.NewNop()})
+			if err == nil {
+				err = d.Close()
+			}
+			locked, _ := errors.AsType[*daemon.LockedError](err)
+			if row.locked && (locked == nil || locked.PID != os.Getppid()) || !row.locked && err != nil {
+				t.Errorf("got %v, want it locked %v", err, row.locked)
+			}
+		})
+	}
+}
+
+// LookAtRedis changes nothing and says what is there.
+func TestLookAtRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--appendfsync", "everysec")
+	look := func(options string) daemon.RedisReport {
+		t.Helper()
+		cfg := parse(t, fmt.Sprintf(onRedis(server.URL(options)), "http://127.0.0.1:1", "http://127.0.0.1:1", t.TempDir()))
+		r, err := daemon.LookAtRedis(t.Context(), cfg)
+		if err != nil {
+			t.Fatalf("look: %v", err)
+		}
+		return r
+	}
+	if r := look("shards=8"); r.Relays != 0 || len(r.Problems) != 1 || r.Problems[0].Severe || !strings.Contains(r.Loss, "second") {
+		t.Errorf("before a relay ran: got %+v", r)
+	}
+	r := start(t, onRedis(server.URL("shards=4")))
+	defer r.stop()
+	if r := look("shards=8"); r.Relays != 1 || len(r.Problems) != 2 || !r.Problems[0].Severe {
+		t.Errorf("with another number of shards: got %+v", r)
+	}
+}
