@@ -12,6 +12,8 @@ type desk struct {
 	agent string
 	wake  chan struct{} // capacity 1
 	turn  chan struct{} // capacity 1: whose turn it is to take
+	// unanswered are the nonces of the last calls to the shards that told us no answer; for whose turn it is.
+	unanswered []string
 
 	mu     sync.Mutex
 	served bool // somebody here takes for the agent
@@ -44,7 +46,7 @@ func (q *Queue) desk(agent string) *desk {
 	if d == nil {
 		d = &desk{
 			agent: agent, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
-			spots: make([]spot, len(q.conn.Shards())),
+			spots: make([]spot, len(q.conn.Shards())), unanswered: make([]string, len(q.conn.Shards())),
 		}
 		q.desks[agent] = d
 	}

@@ -147,16 +147,26 @@ type ask struct {
 
 // run runs the script in the shards. asked is a time before that.
 func (t *taking) run(ctx context.Context, asks []ask) (replies []any, asked time.Time, err error) {
-	q, nonce, agent := t.q, t.q.nonce(), escape(t.want.Agent)
+	q, fresh, agent := t.q, t.q.nonce(), escape(t.want.Agent)
 	calls := make([]redisconn.Call, len(asks))
 	for i, a := range asks {
+		// What an earlier call leased there, without an answer to us, would be nobody's until it lapses.
+		nonce := &t.desk.unanswered[a.shard]
+		if *nonce == "" {
+			*nonce = fresh
+		}
 		calls[i] = redisconn.Call{Script: takeScript, Shard: q.conn.Shards()[a.shard], Args: []any{
-			agent, a.most, a.rough, bit(t.want.Early), q.lease.Microseconds(), mostBytes, q.id + "/" + agent, nonce,
+			agent, a.most, a.rough, bit(t.want.Early), q.lease.Microseconds(), mostBytes, q.id + "/" + agent, *nonce,
 		}}
 	}
 	asked = q.clock()
-	replies, err = q.all(ctx, calls)
-	return replies, asked, err
+	if replies, err = q.all(ctx, calls); err != nil {
+		return nil, asked, err
+	}
+	for _, a := range asks {
+		t.desk.unanswered[a.shard] = ""
+	}
+	return replies, asked, nil
 }
 
 // ask takes what the shards give.

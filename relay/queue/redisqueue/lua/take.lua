@@ -16,7 +16,8 @@
 -- never, -1 if there is none); and for each lease
 -- {lane, id, token, 1 if troubled, due of the lane, job as HGETALL returns it}.
 --
--- A second run with the nonce returns the leases of the first.
+-- A second run with the nonce returns the leases of the first, from now on, as far as there is room for them, and takes the
+-- others back: who asked may have had no answer for a while.
 local a, max, quota, early = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
 local length, room, took = tonumber(ARGV[6]), tonumber(ARGV[7]), P .. 'took:' .. ARGV[8]
 local calm, rough, leased = P .. 'calm:' .. a, P .. 'rough:' .. a, P .. 'leased:' .. a
@@ -29,9 +30,19 @@ local function again()
   for i = 2, #before, 3 do
     local l, at = before[i], seat(before[i])
     if at.l == 'l' and micros(at.k) == before[i + 1] then
-      reply[#reply + 1] = {l, idof(at.j), at.k, tonumber(at.t), before[i + 2], call('HGETALL', P .. 'job:' .. idof(at.j))}
+      if #reply < 5 + max then
+        at.e = now + length
+        sit(l, at)
+        call('ZADD', leased, micros(at.e), l)
+        reply[#reply + 1] = {l, idof(at.j), at.k, tonumber(at.t), before[i + 2], call('HGETALL', P .. 'job:' .. idof(at.j))}
+      else
+        at.l = 'f'
+        call('ZREM', leased, l)
+        place(l, a, at)
+      end
     end
   end
+  call('PEXPIRE', took, math.ceil(length / 1000))
   reply[4] = 1
   return true
 end
