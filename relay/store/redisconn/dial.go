@@ -3,8 +3,10 @@ package redisconn
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -115,7 +117,9 @@ type dials struct {
 
 // peer is one server, or the master behind the Sentinels.
 type peer struct {
-	open   map[*socket]struct{}
+	open map[*socket]struct{}
+	// failed is why the last connect failed, or that its connection ended before the server said anything good. Until one
+	// does, one at a time is tried.
 	failed error
 	again  time.Time
 	trying bool
@@ -173,21 +177,16 @@ func (d *dials) end(addr string, conn net.Conn, err error) net.Conn {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.peers[addr]
-	p.trying, p.failed = false, err
 	if err != nil {
-		p.again = time.Now().Add(redialAfter)
-		p.failed = dialError{err}
+		p.fail(dialError{err})
 		return dead{p.failed}
 	}
-	s := &socket{Conn: conn}
-	s.closed = func() {
-		d.mu.Lock()
-		delete(p.open, s)
-		d.mu.Unlock()
-	}
+	s := &socket{Conn: conn, dials: d, peer: p}
 	p.open[s] = struct{}{}
 	return s
 }
+
+func (p *peer) fail(err error) { p.failed, p.trying, p.again = err, false, time.Now().Add(redialAfter) }
 
 // drop closes all connections to a server, those in use as well.
 func (d *dials) drop(addr string) {
@@ -204,15 +203,35 @@ func (d *dials) drop(addr string) {
 	}
 }
 
-// socket is a connection that says when it is closed.
+// socket is a connection that tells when the server first says something that is no error, such as LOADING or too many
+// clients, and when it is closed.
 type socket struct {
 	net.Conn
-	closed func()
+	dials *dials
+	peer  *peer
+	heard atomic.Bool
+}
+
+// Read reads.
+func (s *socket) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if n > 0 && b[0] != '-' && !s.heard.Load() {
+		s.heard.Store(true)
+		s.dials.mu.Lock()
+		s.peer.failed, s.peer.trying = nil, false
+		s.dials.mu.Unlock()
+	}
+	return n, err
 }
 
 // Close closes it.
 func (s *socket) Close() error {
-	s.closed()
+	s.dials.mu.Lock()
+	if _, first := s.peer.open[s]; first && !s.heard.Load() {
+		s.peer.fail(errMute)
+	}
+	delete(s.peer.open, s)
+	s.dials.mu.Unlock()
 	return s.Conn.Close()
 }
 
@@ -235,6 +254,8 @@ func (nothing) Read(func(uintptr) bool) error { return nil }
 
 // Write implements syscall.RawConn.
 func (nothing) Write(func(uintptr) bool) error { return nil }
+
+var errMute = errors.New("connect: the server refuses connections, or says nothing")
 
 // dialError hides what an error is made of: that of a Sentinel would be taken for a reply of the server.
 type dialError struct{ reason error }

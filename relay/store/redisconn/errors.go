@@ -57,7 +57,7 @@ const (
 // permission is among them: no call can succeed before somebody mends it.
 var refusals = []string{
 	"LOADING ", "MASTERDOWN ", "NOREPLICAS ", "MISCONF ", "OOM ", "CLUSTERDOWN ", "BUSY ", "UNKILLABLE ",
-	"NOAUTH ", "WRONGPASS ", "NOPERM ", "ERR max number of clients",
+	"NOAUTH ", "WRONGPASS ", "NOPERM ", "ERR The user executing the script", "ERR max number of clients",
 }
 
 // fateOf reads an error of go-redis.

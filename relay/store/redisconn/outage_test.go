@@ -90,12 +90,13 @@ func TestOutages(t *testing.T) {
 			func(_ *testing.T, s *redistest.Server) { s.Freeze() },
 			func(_ *testing.T, s *redistest.Server) { s.Thaw() },
 		},
-		"read-only":         {command("REPLICAOF", "127.0.0.1", "1"), command("REPLICAOF", "NO", "ONE")},
-		"too few replicas":  {set("min-replicas-to-write", "1"), set("min-replicas-to-write", "0")},
-		"full":              {set("maxmemory", "1"), set("maxmemory", "0")},
-		"no permission":     {command("ACL", "SETUSER", "default", "-evalsha"), command("ACL", "SETUSER", "default", "+evalsha")},
-		"another password":  {command("ACL", "SETUSER", "default", "-@all", "+acl"), command("ACL", "SETUSER", "default", "+@all")},
-		"its master is off": {downReplica, command("REPLICAOF", "NO", "ONE")},
+		"read-only":                 {command("REPLICAOF", "127.0.0.1", "1"), command("REPLICAOF", "NO", "ONE")},
+		"too few replicas":          {set("min-replicas-to-write", "1"), set("min-replicas-to-write", "0")},
+		"full":                      {set("maxmemory", "1"), set("maxmemory", "0")},
+		"no permission":             {command("ACL", "SETUSER", "default", "-evalsha"), command("ACL", "SETUSER", "default", "+evalsha")},
+		"no permission in a script": {command("ACL", "SETUSER", "default", "-time"), command("ACL", "SETUSER", "default", "+time")},
+		"another password":          {command("ACL", "SETUSER", "default", "-@all", "+acl"), command("ACL", "SETUSER", "default", "+@all")},
+		"its master is off":         {downReplica, command("REPLICAOF", "NO", "ONE")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -193,6 +194,22 @@ func TestManyCallersNoStorm(t *testing.T) {
 				default:
 					t.Errorf("got %v, want ErrUnavailable or a reply", err)
 				}
+			}
+		})
+	}
+	// Single commands are not the lanes'.
+	for range 16 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := conn.Publish(context.Background(), "news", "x"); err != nil && !errors.Is(err, redisconn.ErrUnavailable) {
+					t.Errorf("publish: got %v, want ErrUnavailable or nothing", err)
+				}
+				pause(t, time.Millisecond)
 			}
 		})
 	}
