@@ -3,7 +3,9 @@
 package fleet_test
 
 import (
+	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,9 +15,10 @@ import (
 
 // masters is a Redis of several servers, of which one can be lost.
 type masters struct {
-	url func(options string) string
-	// lose kills a master.
-	lose func() *redistest.Server
+	url     func(options string) string
+	servers []*redistest.Server
+	// master is the one that is to be lost.
+	master func() *redistest.Server
 	// promoted returns when a replica has taken its place.
 	promoted func(lost *redistest.Server)
 }
@@ -28,18 +31,16 @@ var kinds = []struct {
 	{"sentinel", func(t *testing.T, args ...string) masters {
 		t.Helper()
 		s := redistest.StartSentinel(t, args...)
-		return masters{s.URL, s.KillMaster, func(lost *redistest.Server) { s.AwaitPromotion(lost) }}
+		return masters{s.URL, s.Servers[:], s.Master, func(lost *redistest.Server) { s.AwaitPromotion(lost) }}
 	}},
 	{"cluster", func(t *testing.T, args ...string) masters {
 		t.Helper()
 		const key = "{imrelay:16.0}:" // of the first shard
 		n := redistest.StartCluster(t, args...)
-		kill := func() *redistest.Server {
-			m := n.MasterOf(key)
-			m.Kill()
-			return m
+		return masters{
+			n.URL, n.Servers[:], func() *redistest.Server { return n.MasterOf(key) },
+			func(lost *redistest.Server) { n.AwaitPromotion(lost, key) },
 		}
-		return masters{n.URL, kill, func(lost *redistest.Server) { n.AwaitPromotion(lost, key) }}
 	}},
 }
 
@@ -78,8 +79,8 @@ func failover(t *testing.T, m masters, wait bool) {
 	f.load()
 	f.run(2 * time.Second)
 	f.agent.Fault()
+	lost := m.lose(t, f)
 	began := time.Now()
-	lost := m.lose()
 	m.promoted(lost)
 	up := time.Now()
 	t.Logf("a replica was promoted after %s", up.Sub(began).Round(time.Millisecond))
@@ -99,6 +100,57 @@ func failover(t *testing.T, m masters, wait bool) {
 	sum := f.verify(c)
 	f.resumed(c.Accepted, []span{{up, up}})
 	t.Logf("lost by replication: %d of %d accepted; repeated: %d", sum.Lost, sum.Accepted, sum.Repeats)
+	if !wait && sum.Lost == 0 {
+		t.Error("nothing was lost: this proves nothing")
+	}
+}
+
+// lose kills a master some time after its replica has heard the last of it: replication lags, and here it lags so long
+// that the loss can be seen.
+func (m masters) lose(t *testing.T, f *fleet) *redistest.Server {
+	t.Helper()
+	const lag = 200 * time.Millisecond
+	master := m.master()
+	i := slices.IndexFunc(m.servers, func(s *redistest.Server) bool { return follows(t, s, master) })
+	if i < 0 {
+		t.Fatal("the master has no replica")
+	}
+	replica := m.servers[i]
+	// What was delivered cannot be lost any more.
+	release := make(chan struct{})
+	f.agent.Hold(func(fleettest.Landed) <-chan struct{} { return release })
+	defer func() {
+		f.agent.Hold(nil)
+		close(release)
+	}()
+	replica.Freeze()
+	f.run(lag)
+	// What is on its way to the replica would still reach it. A master that refuses to write without a replica would leave
+	// nothing to do for those who wait for one.
+	if err := master.Client().ConfigSet(t.Context(), "min-replicas-to-write", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := master.Client().ClientKillByFilter(t.Context(), "TYPE", "replica").Err(); err != nil {
+		t.Fatal(err)
+	}
+	f.run(lag)
+	master.Kill()
+	replica.Thaw()
+	return master
+}
+
+// follows says whether a server is a replica of the master.
+func follows(t *testing.T, s, master *redistest.Server) bool {
+	t.Helper()
+	text, err := s.Client().Info(t.Context(), "replication").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(master.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(text, "master_port:"+port+"\r")
 }
 
 // refusedSince are the pushes and sends that were refused since a time.
