@@ -147,11 +147,11 @@ func (q *Queue) rouse(ctx context.Context, agent string, shard redisconn.Shard, 
 			return roused, err
 		}
 		r := replyOf(answer)
-		seen, stay, n := r.int(), r.int(), r.int()
+		seen, n := r.int(), r.int()
 		if r.err != nil {
 			return roused, r.err
 		}
-		from, roused = from+stay, roused+n
+		from, roused = from+seen, roused+n
 		if seen < step {
 			return roused, nil
 		}

@@ -35,6 +35,11 @@ local function sit(l, at, ...)
     at.k, at.e, at.h, at.d, at.n, at.l, at.r, at.s, at.t, at.x, at.j), ...)
 end
 
+-- anew makes the seat of a lane that was without work what it is when there is none, but for a hold that is not over.
+local function anew(at)
+  if at.h <= now then at.h, at.s, at.t = 0, '0', '0' end
+end
+
 -- set is which of its agent's four sets a lane with work is in.
 local function set(a, at)
   if at.l == 'l' then return P .. 'leased:' .. a end

@@ -107,6 +107,7 @@ local function arm(l, a, at, p)
     rearm(l, a, at)
     return 1
   end
+  anew(at)
   at.x = p.chat > 0 and '1' or '0'
   call('ZADD', set(a, at), at.x == '1' and 0 or math.max(now, at.h), l)
   if not at.none or at.x == '1' then sit(l, at) end

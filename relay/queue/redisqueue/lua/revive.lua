@@ -21,6 +21,7 @@ for i = 3, #ARGV, 2 do
     call('ZREM', P .. 'over:dead', id)
     call('ZADD', P .. 'parked:' .. a, v[3], id)
     call('ZADD', P .. 'aside:' .. l, wait, v[3] .. ' ' .. id)
+    if at.l == 'f' and at.n == 0 and call('EXISTS', P .. 'lane:' .. l) == 0 then anew(at) end
     at.n = at.n + 1
     local n = #reply
     reply[1], reply[n + 1], reply[n + 2] = reply[1] + 1, a, place(l, a, at)
