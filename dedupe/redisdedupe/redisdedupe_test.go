@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 	for _, shards := range []int{1, 16} {
 		t.Run(fmt.Sprintf("%d shards", shards), func(t *testing.T) {
 			t.Parallel()
-			server := redistest.Start(t, "--databases", "1000")
+			server := redistest.Start(t, "--databases", "1000", "--appendfsync", "no")
 			var db atomic.Int32
 			dedupetest.Run(t, func(t *testing.T, s dedupetest.Settings) dedupetest.Subject {
 				t.Helper()
@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 // A ledger is moved from a few shards to many.
 func TestMoveToMoreShards(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, "--databases", "200")
+	server := redistest.Start(t, "--databases", "200", "--appendfsync", "no")
 	var db atomic.Int32
 	open := func(shards int) dedupetest.Harness {
 		return func(t *testing.T, s dedupetest.Settings) dedupetest.Subject {

@@ -32,7 +32,7 @@ local function make()
   end
   local owner, id, lane, at = ARGV[3], ARGV[5], ARGV[6], micros(now)
   if queued then
-    local seq = micros(ticks(1, ARGV[16]))
+    local _, seq = ticks(1, ARGV[16])
     redis.call('HSET', row, 'o', owner, 'k', ARGV[4], 'i', id, 'l', lane, 'd', digest, 'a', at, 'n', nonce, 's', 'w',
       'g', '1', 'p', ARGV[10], 'q', seq)
     redis.call('PERSIST', row)
@@ -40,7 +40,8 @@ local function make()
     enqueue(sum, lane, seq)
     return {'queued', '', {'a', at, 'q', seq}}
   end
-  local token, life = micros(ticks(1)), micros((window + SLACK) / 1000)
+  local _, token = ticks(1)
+  local life = micros((window + SLACK) / 1000)
   redis.call('HSET', row, 'o', owner, 'k', ARGV[4], 'i', id, 'l', lane, 'd', digest, 'a', at, 'n', nonce, 't', token,
     'e', micros(now + lease))
   redis.call('PEXPIRE', row, life)
@@ -50,7 +51,7 @@ end
 
 local function again()
   if queued then
-    local seq = micros(ticks(1, ARGV[16]))
+    local _, seq = ticks(1, ARGV[16])
     redis.call('HSET', row, 'n', nonce, 's', 'w', 'g', '1', 'p', ARGV[10], 'q', seq, 'v', '', 't', '', 'e', '', 'b', '')
     redis.call('PERSIST', row)
     redis.call('PERSIST', id_of(r.o, r.i))
@@ -60,7 +61,7 @@ local function again()
     flat[#flat + 1] = seq
     return {'queued', '', flat}
   end
-  local token = micros(ticks(1))
+  local _, token = ticks(1)
   redis.call('HSET', row, 'n', nonce, 't', token, 'e', micros(now + lease), 'b', '')
   outlive(sum, r.o, r.i, now + window)
   return {'claimed', token, flat}

@@ -20,12 +20,14 @@ local function row_of(sum) return P .. 'send:' .. sum end
 local function id_of(owner, id) return P .. 'id:' .. #owner .. ':' .. owner .. ':' .. id end
 local function num(v) return tonumber(v or '') or 0 end
 
+-- ticks returns the first of the shard's next n numbers, and the last one as it is stored.
 local function ticks(n, least)
   local first = math.max(now, num(least))
   local last = num(redis.call('GET', P .. 'tick'))
   if last >= first then first = last + 1 end
-  redis.call('SET', P .. 'tick', micros(first + n - 1))
-  return first
+  local text = micros(first + n - 1)
+  redis.call('SET', P .. 'tick', text)
+  return first, text
 end
 
 local function read(sum)
