@@ -28,6 +28,9 @@
 //	bytes                bytes of the delivered bodies
 //	pauses               hash of scope → "<end> <reason>"; an agent's pause is in every shard
 //	ends                 zset of scopes by the end of the pause
+//	talk:<chat>          '1' while a turn of a conversation is open, or what its last turn left (see lua/turn.lua)
+//	turns:<chat>         list of when its last turns ended
+//	repeat               written for each repeat, so that WAIT has something to wait for
 //	known                zset of "<conversation>\0<account>\0<agent>", for lookups by the conversation
 //	agents               set of the agents that ever had a job
 //	took:<who>           the last leases of a taker; did:<nonce> the answer of a rare script: for runs that are repeated
@@ -50,6 +53,5 @@
 //
 // Nothing is kept in this process for a lane or a job. Order holds within a lane; between lanes of one shard the longest
 // due comes first, between shards nearly so. A lapsed lease is taken back when somebody looks. Redis' clock is the one
-// clock, but leases are told in the local one, from before the call that took them: a local clock that is wrong changes
-// nothing.
+// clock, that of leases too: a local clock that is wrong changes nothing.
 package redisqueue

@@ -112,10 +112,10 @@ func (q *Queue) unpack(p *parcel, answer any, jobs []queue.Job, placed []queue.P
 		return fmt.Errorf("put job %v: id exists: %w", r.values[1], queue.ErrState)
 	}
 	for _, i := range p.at {
-		code, id, wait, armed := r.int(), r.text(), r.int(), r.int() == 1
+		code, id, wait, armed, braked := r.int(), r.text(), r.int(), r.int() == 1, r.int() == 1
 		switch code {
 		case 0:
-			placed[i] = queue.Placed{ID: jobs[i].ID, Fresh: true, Wait: waitOf(wait)}
+			placed[i] = queue.Placed{ID: jobs[i].ID, Fresh: true, Braked: braked, Wait: waitOf(wait)}
 			switch {
 			case wait > 0:
 				q.later(jobs[i].Lane.Agent, p.shard.Index(), micro(wait))

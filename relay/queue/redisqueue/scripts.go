@@ -13,6 +13,8 @@ var (
 	shared string
 	//go:embed lua/put.lua
 	putSource string
+	//go:embed lua/turn.lua
+	turnSource string
 	//go:embed lua/remember.lua
 	rememberSource string
 	//go:embed lua/sighted.lua
@@ -66,6 +68,7 @@ var (
 // The scripts.
 var (
 	putScript         = script("put", putSource)
+	turnScript        = script("turn", turnSource)
 	rememberScript    = script("remember", rememberSource)
 	sightedScript     = script("sighted", sightedSource)
 	takeScript        = script("take", takeSource)

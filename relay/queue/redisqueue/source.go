@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
+	"time"
 
 	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/store/redisconn"
@@ -71,7 +72,6 @@ func (q *Queue) Renew(ctx context.Context, ls []queue.Lease) ([]queue.Lease, err
 	if err := q.check(ctx); err != nil {
 		return nil, err
 	}
-	asked := q.clock()
 	var calls []redisconn.Call
 	var at [][]int
 	call := map[int]int{}
@@ -97,11 +97,14 @@ func (q *Queue) Renew(ctx context.Context, ls []queue.Lease) ([]queue.Lease, err
 	if err != nil {
 		return nil, explain("renew leases", err)
 	}
-	ours := make([]bool, len(ls))
+	until := make([]time.Time, len(ls))
 	for n, answer := range replies {
 		r := replyOf(answer)
+		end := wall(r.int()).Add(q.lease)
 		for _, i := range at[n] {
-			ours[i] = r.int() == 1
+			if r.int() == 1 {
+				until[i] = end
+			}
 		}
 		if r.err != nil {
 			return nil, explain("renew leases", r.err)
@@ -109,8 +112,8 @@ func (q *Queue) Renew(ctx context.Context, ls []queue.Lease) ([]queue.Lease, err
 	}
 	var still []queue.Lease
 	for i, l := range ls {
-		if ours[i] {
-			l.Expires = asked.Add(q.lease)
+		if !until[i].IsZero() {
+			l.Expires = until[i]
 			still = append(still, l)
 		}
 	}

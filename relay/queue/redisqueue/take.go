@@ -207,7 +207,7 @@ func (t *taking) read(shard int, r *reply, asked time.Time) error {
 		}
 		job.Lane, job.Leased = laneOf(lane), true
 		t.got = append(t.got, grant{job: job, due: due, lane: lane, lease: queue.Lease{
-			Token: numbered(token, shard), Taken: asked, Expires: asked.Add(t.q.lease), Troubled: troubled,
+			Token: numbered(token, shard), Taken: wall(now), Expires: wall(now).Add(t.q.lease), Troubled: troubled,
 		}})
 		t.left--
 		if troubled {

@@ -7,8 +7,9 @@
 -- ARGV[5] and on, eight a job: id, lane, sum of its key or '', sums of its aliases in this shard with a comma after each,
 --         what another shard knows it as (an id, '-' for an echo, '' if it does not), meta, body, CRC of the body
 --
--- Returns {'id', id} where a job with the id exists that another call stored; else four a job: 0 fresh, 1
--- repeat or 2 echo; the id that it repeats; how long it has to wait, -1: without an end; 1 if its lane went into a set.
+-- Returns {'id', id} where a job with the id exists that another call stored; else five a job: 0 fresh, 1
+-- repeat or 2 echo; the id that it repeats; how long it has to wait, -1: without an end; 1 if its lane went into a set;
+-- 1 if its conversation is paused now for having had its last turn (see turn.lua).
 --
 -- A job of this nonce is there already: the run before this one stored it, and the answer is the same.
 local nonce, window, px = ARGV[2], tonumber(ARGV[3]), ARGV[4]
@@ -114,10 +115,24 @@ local function arm(l, a, at, p)
   return 1
 end
 
+-- brake begins a turn of the conversation, and pauses it if it has had its last one. It says whether it did.
+local function brake(l, a)
+  local chat = l:sub(#a + 2)
+  local was = call('SET', P .. 'talk:' .. chat, '1', 'PX', 3600000, 'GET')
+  if not was or was == '1' then return 0 end
+  local till, length, reason = was:match('^0 (%d+) (%d+) (.*)$')
+  if now >= tonumber(till) or paused(l, a).chat > 0 then return 0 end
+  hold('c/' .. chat, now + tonumber(length), reason)
+  call('DEL', P .. 'turns:' .. chat)
+  pauses[l] = nil
+  return 1
+end
+
 local first
 local function store(i, nth)
   local id, l, body = ARGV[i], ARGV[i + 1], ARGV[i + 6]
   local a = agentof(l)
+  local braked = brake(l, a)
   first = first or ticks((#ARGV - 4) / 8)
   local seq = micros(first + nth)
   call('HSET', P .. 'job:' .. id, 'l', l, 'm', ARGV[i + 5], 'b', body, 'c', ARGV[i + 7], 'z', #body, 'q', seq,
@@ -126,13 +141,13 @@ local function store(i, nth)
   call('ZADD', P .. 'queued:' .. a, seq, id)
   local p, at = paused(l, a), seat(l)
   local armed = length == 1 and arm(l, a, at, p) or 0
-  return wait(p, at, length > 1), armed
+  return wait(p, at, length > 1), armed, braked
 end
 
 local reply = {}
 for i = 5, #ARGV, 8 do
   local id, l = ARGV[i], ARGV[i + 1]
-  local code, was, till, armed = 0, id, 0, 0
+  local code, was, till, armed, braked = 0, id, 0, 0, 0
   if mine[id] then
     mine[id] = nil
     local head = call('LINDEX', P .. 'lane:' .. l, 0)
@@ -140,12 +155,14 @@ for i = 5, #ARGV, 8 do
   else
     local old = claim(i)
     if old then
+      -- A write of its own, so that whoever waits for the replicas waits for that of the first one too.
+      call('SET', P .. 'repeat', 1)
       code, was = old == '-' and 2 or 1, old
     else
-      till, armed = store(i, (i - 5) / 8)
+      till, armed, braked = store(i, (i - 5) / 8)
     end
   end
   local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = code, was, till, armed
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4], reply[n + 5] = code, was, till, armed, braked
 end
 return reply

@@ -4,8 +4,8 @@
 -- ARGV[2] how long a lease lasts, in µs
 -- ARGV[3] and on, three a lease: lane, token, job as it stands in the lane ("<seq> <id>")
 --
--- Returns for each lease 1 if it is held, else 0. A second run prolongs them by a moment more.
-local reply = {}
+-- Returns {now, then for each lease 1 if it is held, else 0}. A second run prolongs them by a moment more.
+local reply = {now}
 for i = 3, #ARGV, 3 do
   local l = ARGV[i]
   local a, at = agentof(l), seat(l)
