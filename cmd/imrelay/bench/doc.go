@@ -13,9 +13,9 @@
 // as others are left. Every benchmark fails when a message is lost, comes twice, changed, unsigned or out of order, or
 // when a request is refused; one that misses its target does not fail, the table at the end says so.
 //
-// A Redis is a redis-server of the benchmark's own on a unix socket, with appendonly, and with appendfsync as the name
-// says: always keeps all in a power cut, as the embedded store does, everysec all but the last second. Its CPU time has a
-// column of its own.
+// A Redis is a redis-server of the benchmark's own, with appendonly, and with appendfsync as the name says: always keeps
+// all in a power cut, as the embedded store does, everysec all but the last second. It is used over TCP, as from another
+// machine. Its CPU time has a column of its own.
 //
 // Where there is no nginx, a proxy of net/http takes its place, and the table says that too. CPU and memory of processes
 // are read from /proc; where there is none those columns stay empty. BENCH_BACKLOG is how many messages wait in

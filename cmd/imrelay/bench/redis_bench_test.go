@@ -97,8 +97,8 @@ type setter struct {
 func (s *setter) run(b *testing.B, d time.Duration) slot {
 	b.Helper()
 	n := max(int(s.rate*d.Seconds()), 1000)
-	cmd := exec.CommandContext(b.Context(), s.path, "-s", s.back.socket, "-t", "set", "-d", strconv.Itoa(small), "-P", "1",
-		"-c", strconv.Itoa(s.conns), "-n", strconv.Itoa(n), "--csv")
+	cmd := exec.CommandContext(b.Context(), s.path, "-h", s.back.host, "-p", s.back.port, "-t", "set", "-d", strconv.Itoa(small),
+		"-P", "1", "-c", strconv.Itoa(s.conns), "-n", strconv.Itoa(n), "--csv")
 	on := server{stores: s.back.pids}
 	before, began := look(on), time.Now()
 	out, err := cmd.Output()

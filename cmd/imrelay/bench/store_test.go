@@ -47,18 +47,24 @@ func (s store) open(tb testing.TB) *backing {
 	if s.fsync == "" {
 		return &backing{}
 	}
+	host, port, err := net.SplitHostPort(freeAddr(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
 	// A rewrite of the file would fall into one round and not into another. The files of a round are small.
-	r := redistest.Start(tb, "--appendfsync", s.fsync, "--auto-aof-rewrite-percentage", "0")
-	b := &backing{socket: r.Socket(), url: r.URL("")}
+	r := redistest.Start(tb, "--appendfsync", s.fsync, "--auto-aof-rewrite-percentage", "0", "--bind", host, "--port", port)
+	b := &backing{socket: r.Socket(), host: host, port: port, url: "redis://" + net.JoinHostPort(host, port)}
 	pid := b.number(tb, "server", "process_id")
 	b.pids = []int{int(pid)}
 	return b
 }
 
-// backing is the Redis behind relays; with the embedded store all is empty.
+// backing is the Redis behind relays, which use it over TCP; with the embedded store all is empty.
 type backing struct {
-	socket, url string
-	pids        []int
+	host, port, url string
+	// socket is for questions of ours.
+	socket string
+	pids   []int
 }
 
 // env is what a relay is told of it.

@@ -33,8 +33,12 @@ var names = map[string]func(r *rand.Rand, n int) string{
 
 func text(r *rand.Rand, of string, n int) string {
 	b := make([]byte, n)
-	for i := range b {
-		b[i] = of[r.IntN(len(of))]
+	for i, left := 0, uint64(0); i < n; i++ {
+		if left == 0 {
+			left = r.Uint64()
+		}
+		b[i] = of[left%uint64(len(of))]
+		left /= uint64(len(of))
 	}
 	return string(b)
 }
