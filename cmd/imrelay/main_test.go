@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/imrelay/imrelay/relay/daemon"
+	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -45,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"eventually": eventually, "freeport": freePort, "busyport": busyPort, "mode": mode, "capture": capture,
 			"empty": empty,
 			"lines": lines, "logged": logged,
+			"redis": func(ts *testscript.TestScript, _ bool, args []string) { newRedis(t, ts, args) },
 		},
 	})
 }
@@ -212,6 +214,12 @@ func busyPort(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], l.Addr().String())
 }
 
+// newRedis starts a Redis, which is there until all scripts have ended, and sets a variable to its URL: redis NAME.
+func newRedis(t *testing.T, ts *testscript.TestScript, args []string) {
+	t.Helper()
+	ts.Setenv(args[0], redistest.Start(t).URL(""))
+}
+
 // mode checks a file's permissions: mode 600 FILE.
 func mode(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[1]))
@@ -241,7 +249,8 @@ func empty(ts *testscript.TestScript, _ bool, args []string) {
 func TestNobodyForgotAScript(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"completion", "config", "dead", "demo", "doctor", "events", "help", "send", "serve", "sign", "verify", "version",
+		"completion", "config", "dead", "demo", "doctor", "events", "help", "send", "serve", "sign", "store", "verify",
+		"version",
 	} {
 		if _, err := os.Stat(filepath.Join("testdata", "script", name+".txtar")); err != nil {
 			t.Errorf("command %s has no script: %v", name, err)
