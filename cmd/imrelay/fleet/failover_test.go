@@ -97,6 +97,8 @@ func failover(t *testing.T, m masters, wait bool) {
 		t.Errorf("got %d refused long after the failover; the first: %s", len(late), late[0].Answer)
 	}
 	c := f.afterFailover(wait, up)
+	f.outage("pushes", f.feed.Refused())
+	f.answered()
 	sum := f.verify(c)
 	f.resumed(c.Accepted, []span{{up, up}})
 	t.Logf("lost by replication: %d of %d accepted; repeated: %d", sum.Lost, sum.Accepted, sum.Repeats)

@@ -20,6 +20,7 @@ func TestRelaysShareTheWork(t *testing.T) {
 		t.Run(fmt.Sprint(n, " relays"), func(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, n, redistest.Start(t).URL(""), "")
+			f.agent.Slow(120 * time.Millisecond) // so that conversations have something waiting
 			f.load()
 			f.run(4 * time.Second)
 			f.sentOnce()
@@ -150,9 +151,12 @@ func TestFrozenRelay(t *testing.T) {
 	f.feed.Over(b)
 	f.takenOver(frozen, under)
 	f.run(time.Until(frozen.Add(15 * time.Second)))
+	f.agent.Slow(300 * time.Millisecond) // so that others are at work in most conversations
+	f.run(500 * time.Millisecond)
 	thawed := time.Now()
 	a.Thaw()
-	f.run(500 * time.Millisecond)
+	f.run(time.Second)
+	f.agent.Slow(4 * time.Millisecond)
 	f.feed.Over(a, b)
 	f.run(2 * time.Second)
 	f.sentOnce()

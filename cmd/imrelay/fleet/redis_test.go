@@ -47,6 +47,7 @@ func TestRedisAway(t *testing.T) {
 			f.outage("sends", slices.DeleteFunc(f.sends.Refused(), func(r fleettest.Refused) bool {
 				return r.Code() == "in_progress" // after the outage, while nobody knows what became of the first try
 			}))
+			f.answered()
 		})
 	}
 }
@@ -138,6 +139,7 @@ func TestRedisEmptied(t *testing.T) {
 			c.Forgotten = emptied
 			f.verify(c)
 			f.resumed(c.Accepted, []span{{emptied, emptied}})
+			f.answered()
 			if !slices.ContainsFunc(sent, func(s fleettest.Sent) bool { return s.Status == 200 && s.At.After(emptied) }) {
 				t.Error("nothing was sent after Redis was emptied")
 			}

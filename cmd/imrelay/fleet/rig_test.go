@@ -194,6 +194,17 @@ func (f *fleet) outage(what string, refused []fleettest.Refused) {
 	f.prompt(what+": an answer without the store", took)
 }
 
+// answered checks that no relay left anybody without an answer, or for long: for where only Redis is broken.
+func (f *fleet) answered() {
+	f.t.Helper()
+	const long = 8 * time.Second // more than holds and waits come to
+	for _, r := range slices.Concat(f.feed.Refused(), f.sends.Refused()) {
+		if r.Status == 0 || r.Took > long {
+			f.t.Errorf("got %q after %s from relay %s, want an answer", r.Answer, r.Took, r.By)
+		}
+	}
+}
+
 // prompt checks measurements of what has to come within a second.
 func (f *fleet) prompt(what string, took []time.Duration) {
 	f.t.Helper()
