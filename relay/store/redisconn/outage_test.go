@@ -245,6 +245,8 @@ func TestAReadOnlyConnectionIsDropped(t *testing.T) {
 	door := newDoor(t, func() string { return target.Load().Socket() })
 	conn := open(t, "redis://"+door.addr)
 	read := redisconn.NewScript("read", `return redis.call('GET', KEYS[1] .. 'n') or ''`)
+	heard := make(chan string, 1000)
+	conn.Subscribe("news", func(m string) { heard <- m })
 	// Several connections, and pipelines whose first command is no write: go-redis alone would keep those.
 	mixed := func() error {
 		var wg sync.WaitGroup
@@ -282,6 +284,21 @@ func TestAReadOnlyConnectionIsDropped(t *testing.T) {
 	if n, err := now.Client().Get(t.Context(), conn.Shards()[0].Key("n")).Int64(); err != nil || n < 32 {
 		t.Errorf("the new master counted %d (%v), want the 32 writes", n, err)
 	}
+	eventually(t, "only the test's own connection to the old master is left", func() bool {
+		list, err := old.Client().ClientList(t.Context()).Result()
+		return err == nil && strings.Count(list, "\n") == 1
+	})
+	eventually(t, "messages come from the new master", func() bool {
+		if err := conn.Publish(t.Context(), "news", "x"); err != nil {
+			t.Errorf("publish: %v", err)
+		}
+		select {
+		case <-heard:
+			return true
+		case <-time.After(10 * time.Millisecond):
+			return false
+		}
+	})
 }
 
 // TestEmptiedUnderLoad removes the scripts and then all data while calls run.
