@@ -30,7 +30,6 @@
 //	ends                 zset of scopes by the end of the pause
 //	talk:<chat>          '1' while a turn of a conversation is open, or what its last turn left (see lua/turn.lua)
 //	turns:<chat>         list of when its last turns ended
-//	repeat               written for each repeat, so that WAIT has something to wait for
 //	known                zset of "<conversation>\0<account>\0<agent>", for lookups by the conversation
 //	agents               set of the agents that ever had a job
 //	took:<who>           the last leases of a taker; did:<nonce> the answer of a rare script: for runs that are repeated

@@ -30,7 +30,7 @@ local function bury(id, seq, l, v, at)
   end
   if at.l == 'z' and at.j == element then at.l = 'f' end
   if v[4] and v[4] ~= '' then reason = reason .. '; last: ' .. v[4] end
-  call('HSET', P .. 'job:' .. id, 's', 4, 'e', reason, 'p', micros(now), 'd', 0, 'h', 0)
+  call('HSET', P .. 'job:' .. id, 's', 4, 'e', reason, 'p', stamp, 'd', 0, 'h', 0)
   call('ZREM', P .. name .. a, id)
   call('ZADD', P .. 'dead:' .. a, seq, id)
   call('ZADD', P .. 'over:dead', now, id)

@@ -8,6 +8,11 @@
 -- for a lane that was never taken since it was last empty. Times are in microseconds.
 local P, call = KEYS[1], redis.call
 
+-- micros is as exact as that of the prelude, and twice as fast: Redis' Lua prints %d as a whole number of 64 bits. It is
+-- needed often, as is stamp.
+local function micros(n) return string.format('%d', n) end
+local stamp = micros(now)
+
 local function agentof(l) return l:match('^[^/]*') end
 
 local function seqof(job) return tonumber(job:match('^%d+')) end
@@ -31,7 +36,7 @@ local function seat(l)
 end
 
 local function sit(l, at, ...)
-  call('SET', P .. 'at:' .. l, string.format('%.0f %.0f %.0f %.0f %.0f %s%s%s%s%s %s',
+  call('SET', P .. 'at:' .. l, string.format('%d %d %d %d %d %s%s%s%s%s %s',
     at.k, at.e, at.h, at.d, at.n, at.l, at.r, at.s, at.t, at.x, at.j), ...)
 end
 

@@ -32,7 +32,7 @@ local function known(i)
 end
 
 -- clash names a job that cannot be stored.
-local mine, there, twice = {}, {}, false
+local mine, there = {}, {}
 local function clash()
   local ids, sums = {}, {}
   for i = 5, #ARGV, 8 do
@@ -67,7 +67,7 @@ local function claim(i)
     if was then return was end
   end
   if sum == '' then return end
-  local v = micros(now) .. ' ' .. id
+  local v = stamp .. ' ' .. id
   local was = call('SET', P .. 'seen:' .. sum, v, 'PX', px, 'NX', 'GET')
   if not was then return end
   local old = within(was)
@@ -100,7 +100,7 @@ end
 -- arm brings a lane into its set into whose list the first job came, and says whether it did.
 local function arm(l, a, at, p)
   local name, account = l:match('^[^/]*/([^/]*)/(.*)$')
-  if call('ZADD', P .. 'known', 0, account .. '\0' .. name .. '\0' .. a) == 1 then
+  if call('ZADD', P .. 'known', '0', account .. '\0' .. name .. '\0' .. a) == 1 then
     call('SADD', P .. 'agents', a)
   end
   if at.l == 'l' then return 0 end
@@ -110,7 +110,7 @@ local function arm(l, a, at, p)
   end
   anew(at)
   at.x = p.chat > 0 and '1' or '0'
-  call('ZADD', set(a, at), at.x == '1' and 0 or math.max(now, at.h), l)
+  call('ZADD', set(a, at), at.x == '1' and '0' or at.h > now and at.h or stamp, l)
   if not at.none or at.x == '1' then sit(l, at) end
   return 1
 end
@@ -136,7 +136,7 @@ local function store(i, nth)
   first = first or ticks((#ARGV - 4) / 8)
   local seq = micros(first + nth)
   call('HSET', P .. 'job:' .. id, 'l', l, 'm', ARGV[i + 5], 'b', body, 'c', ARGV[i + 7], 'z', #body, 'q', seq,
-    'a', micros(now), 'n', nonce)
+    'a', stamp, 'n', nonce)
   local length = call('RPUSH', P .. 'lane:' .. l, seq .. ' ' .. id)
   call('ZADD', P .. 'queued:' .. a, seq, id)
   local p, at = paused(l, a), seat(l)
@@ -155,8 +155,6 @@ for i = 5, #ARGV, 8 do
   else
     local old = claim(i)
     if old then
-      -- A write of its own, so that whoever waits for the replicas waits for that of the first one too.
-      call('SET', P .. 'repeat', 1)
       code, was = old == '-' and 2 or 1, old
     else
       till, armed, braked = store(i, (i - 5) / 8)

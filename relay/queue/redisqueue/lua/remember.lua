@@ -6,5 +6,5 @@
 --
 -- Returns nothing. A second run finds the same said already.
 for i = 3, #ARGV do
-  redis.call('SET', KEYS[1] .. 'seen:' .. ARGV[i], micros(now) .. ' -', 'PX', ARGV[2])
+  redis.call('SET', KEYS[1] .. 'seen:' .. ARGV[i], stamp .. ' -', 'PX', ARGV[2])
 end

@@ -16,7 +16,7 @@ for i = 3, #ARGV, 2 do
   if v[1] == '4' then
     local l, a = v[2], agentof(v[2])
     local wait, at = now + tonumber(ARGV[i + 1]), seat(v[2])
-    call('HSET', job, 's', 2, 't', 0, 'w', 0, 'i', micros(now), 'p', micros(now), 'd', micros(wait), 'h', 0, 'f', 0)
+    call('HSET', job, 's', 2, 't', 0, 'w', 0, 'i', stamp, 'p', stamp, 'd', micros(wait), 'h', 0, 'f', 0)
     call('ZREM', P .. 'dead:' .. a, id)
     call('ZREM', P .. 'over:dead', id)
     call('ZADD', P .. 'parked:' .. a, v[3], id)

@@ -15,7 +15,7 @@ for _, l in ipairs(lanes) do
   local head = at.d > now and not (at.l == 'l' and at.r == '0') and call('LINDEX', P .. 'lane:' .. l, 0)
   if head then
     at.d, roused = now, roused + 1
-    call('HSET', P .. 'job:' .. idof(head), 'd', micros(now))
+    call('HSET', P .. 'job:' .. idof(head), 'd', stamp)
     if name == 'calm:' or name == 'rough:' then rearm(l, a, at) else sit(l, at) end
   end
 end

@@ -32,21 +32,21 @@ local wait, till = 0, 0
 local function leave(from, to, over)
   call('ZREM', P .. from .. a, id)
   call('ZADD', P .. to .. a, ARGV[4], id)
-  if over then call('ZADD', over, now, id) end
+  if over then call('ZADD', over, stamp, id) end
 end
 
 local parked, from = at.r == '1', at.r == '1' and 'parked:' or 'queued:'
 local was = set(a, at)
 if action == '1' then
-  call('HSET', job, 's', 3, 'p', micros(now), 'u', ARGV[12], 't', attempts, 'e', '', 'd', 0, 'h', 0, 'v', ARGV[6])
+  call('HSET', job, 's', 3, 'p', stamp, 'u', ARGV[12], 't', attempts, 'e', '', 'd', 0, 'h', 0, 'v', ARGV[6])
   leave(from, 'done:', P .. 'over:done')
   call('INCRBY', P .. 'bytes', v[4] or 0)
 else
   if hold > 0 then till = now + hold end
-  if counted == 1 and failed == '0' then failed = micros(now) end
+  if counted == 1 and failed == '0' then failed = stamp end
   if action ~= '4' then wait = now + math.max(0, tonumber(ARGV[10]), hold) end
   local state = action == '4' and 4 or (parked or action == '3') and 2 or 1
-  call('HSET', job, 's', state, 'p', micros(now), 'u', ARGV[12], 't', attempts, 'e', ARGV[13], 'd', micros(wait),
+  call('HSET', job, 's', state, 'p', stamp, 'u', ARGV[12], 't', attempts, 'e', ARGV[13], 'd', micros(wait),
     'h', micros(till), 'f', failed, 'w', answered, 'v', ARGV[6])
   if action == '4' then
     leave(from, 'dead:', P .. 'over:dead')
