@@ -14,8 +14,6 @@ const waitMost = 600 * time.Millisecond
 type pipeline struct {
 	tasks []*task
 	cmds  []*redis.Cmd
-	// touch and wait are nil when nobody waits for replicas.
-	touch *redis.StatusCmd
 	wait  *redis.IntCmd
 	// err is that of the connection: no command was sent.
 	err error
@@ -42,21 +40,15 @@ func (n *node) run(ctx context.Context, batch []*task, withSource bool) *pipelin
 	p := &pipeline{tasks: batch, cmds: make([]*redis.Cmd, len(batch))}
 	pipe := n.client.Pipeline()
 	sent := map[*Script]bool{}
-	var sync *task
+	sync := false
 	for i, t := range batch {
 		s := t.call.Script
 		p.cmds[i] = redis.NewCmd(ctx, t.arguments(withSource && !sent[s])...)
 		sent[s] = withSource
-		if t.call.Sync {
-			sync = t
-		}
+		sync = sync || t.call.Sync
 		_ = pipe.Process(ctx, p.cmds[i])
 	}
-	if wait := n.conn.target.WaitReplicas; wait > 0 && sync != nil {
-		// WAIT is for what this connection has written last. A script that finds its work done by an earlier run, or by
-		// another caller, writes nothing, and what it found may be nowhere else yet.
-		p.touch = redis.NewStatusCmd(ctx, "set", sync.call.Shard.prefix+"touched", 1)
-		_ = pipe.Process(ctx, p.touch)
+	if wait := n.conn.target.WaitReplicas; wait > 0 && sync {
 		p.wait = redis.NewIntCmd(ctx, "wait", wait, p.patience().Milliseconds())
 		_ = pipe.Process(ctx, p.wait)
 	}
@@ -86,7 +78,7 @@ func (p *pipeline) silent() bool {
 			return false
 		}
 	}
-	return p.wait == nil || p.touch.Err() == nil && p.wait.Err() == nil
+	return p.wait == nil || p.wait.Err() == nil
 }
 
 // patience is how long the replicas may take.
@@ -100,7 +92,7 @@ func (p *pipeline) patience() time.Duration {
 
 // lagging says that too few replicas have what the pipeline did.
 func (p *pipeline) lagging(replicas int) bool {
-	return p.wait != nil && (p.touch.Err() != nil || p.wait.Err() != nil || p.wait.Val() < int64(replicas))
+	return p.wait != nil && (p.wait.Err() != nil || p.wait.Val() < int64(replicas))
 }
 
 // settle gives each caller his outcome. It returns the calls whose script the server does not have.

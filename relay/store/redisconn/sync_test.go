@@ -9,7 +9,7 @@ import (
 )
 
 // TestWhatIsFoundIsWaitedFor has a call that only finds what another one wrote while the replica was away: it must not be
-// told that the replica has it.
+// told that the replica has it. Redis counts from what it had written when the connection last asked it anything.
 func TestWhatIsFoundIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinel(t)
