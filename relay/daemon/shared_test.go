@@ -127,3 +127,33 @@ func TestLookAtRedis(t *testing.T) {
 		t.Errorf("with another number of shards: got %+v", r)
 	}
 }
+
+// A loop whose events and sends come to different relays is paused like any other, and so for both.
+func TestLoopOverTwoRelays(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	config := strings.Replace(onRedis(server.URL("shards=4")), "admin:", "loop: {turns: 5, window: 60s, pause: 10m}\nadmin:", 1)
+	relays := []*rig{start(t, config), start(t, config)}
+	for i := range 5 {
+		if a := relays[i%2].inbound(text(int64(i+1), "wxid_loop", "hi")); a.status != 200 {
+			t.Fatalf("event %d: got %d %s", i+1, a.status, a.body)
+		}
+		if a := relays[(i+1)%2].send(`{"to":"wxid_loop","text":"hi"}`); a.status != 200 {
+			t.Fatalf("send %d: got %d %s", i+1, a.status, a.body)
+		}
+	}
+	for i, r := range relays {
+		if a := r.inbound(text(int64(6+i), "wxid_loop", "hi")); a.status != 202 {
+			t.Errorf("event %d: got %d %s, want it queued", 6+i, a.status, a.body)
+		}
+		if a := r.admin(http.MethodGet, "pauses", ""); !strings.Contains(a.body, "wxid_loop") || !strings.Contains(a.body, "more than 5 turns") {
+			t.Errorf("pauses at relay %d: got %s", i, a.body)
+		}
+	}
+	if a := relays[1].admin(http.MethodPost, "resume", `{"im":"wechat","conversation":"wxid_loop"}`); a.status != 200 {
+		t.Errorf("resume: got %d %s", a.status, a.body)
+	}
+	eventually(t, "both events delivered", func() bool {
+		return len(relays[0].agent.requests())+len(relays[1].agent.requests()) == 7
+	})
+}
