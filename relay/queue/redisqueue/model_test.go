@@ -75,7 +75,9 @@ func runModel(t *testing.T, w *world, seed uint64) {
 	}
 }
 
-func (m *modelled) say(format string, args ...any) { m.log = append(m.log, fmt.Sprintf(format, args...)) }
+func (m *modelled) say(format string, args ...any) {
+	m.log = append(m.log, fmt.Sprintf(format, args...))
+}
 
 func (m *modelled) relay() *redisqueue.Queue { return m.relays[m.r.IntN(len(m.relays))] }
 

@@ -35,11 +35,13 @@ local function wait(l, a, at, state, element, due, till, troubled)
 end
 
 local agents, reply = {}, {}
-local first = ticks((#ARGV - 1) / 17)
+local first
 for i = 2, #ARGV, 17 do
   local id, l, body, state = ARGV[i], ARGV[i + 1], ARGV[i + 5] == '1' and ARGV[i + 3] or nil, tonumber(ARGV[i + 6])
-  local job, a, seq = P .. 'job:' .. id, agentof(l), micros(first + (i - 2) / 17)
+  local job, a = P .. 'job:' .. id, agentof(l)
   if call('EXISTS', job) == 0 then
+    first = first or ticks((#ARGV - 1) / 17)
+    local seq = micros(first + (i - 2) / 17)
     call('HSET', job, 'l', l, 'm', ARGV[i + 2], 'c', ARGV[i + 4], 'z', body and #body or 0, 'q', seq,
       's', state, 't', ARGV[i + 7], 'w', ARGV[i + 8], 'u', ARGV[i + 9], 'e', ARGV[i + 10], 'a', ARGV[i + 11],
       'i', ARGV[i + 12], 'd', ARGV[i + 13], 'h', ARGV[i + 14], 'f', ARGV[i + 15], 'p', ARGV[i + 16])

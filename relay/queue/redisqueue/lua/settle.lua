@@ -19,7 +19,8 @@
 local l, id, action = ARGV[2], ARGV[3], ARGV[7]
 local a, at, job, element = agentof(l), seat(l), P .. 'job:' .. id, ARGV[4] .. ' ' .. id
 if at.l == 'f' or micros(at.k) ~= ARGV[5] or at.j ~= element then
-  return {call('HGET', job, 'v') == ARGV[6] and 1 or 0, -1}
+  -- Whoever repeats it did not hear that the lane may be taken.
+  return call('HGET', job, 'v') == ARGV[6] and {1, 0} or {0, -1}
 end
 local v = call('HMGET', job, 't', 'f', 'w', 'z', 'q')
 if not v[5] then return {0, -1} end
