@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -161,6 +162,40 @@ func TestLoading(t *testing.T) {
 	away(t, conn, call)
 	<-restarted
 	back(t, conn, call)
+}
+
+// TestNobodyAnswersAConnect opens where connects get no answer at all: the queue of those that nobody accepts is full.
+func TestNobodyAnswersAConnect(t *testing.T) {
+	t.Parallel()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	for full := false; !full; {
+		c, err := (&net.Dialer{Timeout: 100 * time.Millisecond}).DialContext(t.Context(), "tcp", addr)
+		if full = err != nil; !full {
+			t.Cleanup(func() { c.Close() })
+		}
+	}
+	for _, url := range []string{"redis://" + addr, "redis+cluster://" + addr, "redis+sentinel://" + addr + "/m"} {
+		start := time.Now()
+		err = tryOpen(t, optionsOf(url))
+		if took := time.Since(start); !errors.Is(err, redisconn.ErrUnavailable) || took > 2*callWithin {
+			t.Errorf("open %s: got %v after %v, want ErrUnavailable soon", url, err, took)
+		}
+	}
 }
 
 // TestManyCallersNoStorm takes the server away from many callers: connects are few, calls are bounded, and each one that

@@ -3,7 +3,8 @@ package redisconn
 import "context"
 
 // Subscribe calls hear for each message on the channel until Close. It connects anew by itself; what was published
-// meanwhile is lost. When it returns, what is published from now on is heard, if Redis is there.
+// meanwhile is lost. When it returns, what is published from now on is heard, if Redis is there. hear must not wait for
+// long, nor for Close.
 func (c *Conn) Subscribe(channel string, hear func(message string)) {
 	sub := c.client.Subscribe(context.Background())
 	ctx, cancel := context.WithTimeout(context.Background(), connectWithin)

@@ -1,3 +1,5 @@
+//go:build unix
+
 package redisconn_test
 
 import (
