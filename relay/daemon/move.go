@@ -38,7 +38,12 @@ type RelaysError struct {
 }
 
 // Error implements error.
-func (e *RelaysError) Error() string { return fmt.Sprintf("%d relays run on the %s", e.Count, e.Side) }
+func (e *RelaysError) Error() string {
+	if e.Count == 1 {
+		return "a relay runs on the " + e.Side
+	}
+	return fmt.Sprintf("%d relays run on the %s", e.Count, e.Side)
+}
 
 // URLError says what is wrong with the URL of the target.
 type URLError = redisconn.URLError
@@ -201,10 +206,8 @@ func (m *move) copy(ctx context.Context) error {
 
 // piece loads one piece, again while Redis is out of reach for a moment: importing passes over what is there.
 func (m *move) piece(ctx context.Context, load func(context.Context) error) error {
-	if time.Since(m.watched) >= watchEvery {
-		if err := m.alone(ctx); err != nil {
-			return err
-		}
+	if err := m.watch(ctx); err != nil {
+		return err
 	}
 	patience := retry.WithMaxDuration(copyPatience, retry.NewConstant(copyPause))
 	err := retry.Do(ctx, patience, func(ctx context.Context) error {
@@ -220,17 +223,25 @@ func (m *move) piece(ctx context.Context, load func(context.Context) error) erro
 	return err
 }
 
+// watch is alone, now and then.
+func (m *move) watch(ctx context.Context) error {
+	if time.Since(m.watched) < watchEvery {
+		return nil
+	}
+	return m.alone(ctx)
+}
+
 // verify counts what the target hands out.
 func (m *move) verify(ctx context.Context) error {
 	found := newTally(m.o.From.Dedupe.Window)
 	err := m.to.queue.export(ctx, func(c queue.Cargo) error {
 		found.cargo(c)
-		return nil
+		return m.watch(ctx)
 	})
 	if err == nil {
 		err = m.to.ledger.export(ctx, func(rows []dedupe.Stored) error {
 			found.rows(rows)
-			return nil
+			return m.watch(ctx)
 		})
 	}
 	if err != nil {

@@ -245,6 +245,22 @@ func TestMoveOfShards(t *testing.T) {
 	}
 }
 
+// TestMoveOnCluster moves a store into a Cluster, and there into another number of shards.
+func TestMoveOnCluster(t *testing.T) {
+	t.Parallel()
+	nodes := redistest.StartCluster(t)
+	from, url := origin(t), nodes.URL("shards=8")
+	inFile(t, from, nil, func(g goods) { g.stock(t) })
+	if r := relocate(t, from, url); summary(r) != stocked {
+		t.Errorf("report: got %+v, want %s", r, stocked)
+	}
+	from.Redis = secret.New(url)
+	if r := relocate(t, from, nodes.URL("shards=3")); summary(r) != stocked || r.Removed == 0 {
+		t.Errorf("report: got %+v, want %s and old keys removed", r, stocked)
+	}
+	inRedis(t, nodes.URL("shards=3"), func(g goods) { g.check(t) })
+}
+
 func isLayout(err error) bool {
 	_, ok := errors.AsType[*redisconn.LayoutError](err)
 	return ok
