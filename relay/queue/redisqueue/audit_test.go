@@ -145,17 +145,25 @@ func (b *books) job(fields map[string]string, id string) {
 // busy is how long the server has worked, in seconds.
 func (a *auditor) busy() float64 {
 	a.Helper()
-	info, err := a.raw.Info(a.Context(), "cpu").Result()
+	return a.info("cpu", "used_cpu_user_main_thread:") + a.info("cpu", "used_cpu_sys_main_thread:")
+}
+
+// scripts is how many scripts the server has run.
+func (a *auditor) scripts() float64 {
+	a.Helper()
+	return a.info("commandstats", "cmdstat_evalsha:calls=")
+}
+
+// info is the number behind some words of a section of INFO.
+func (a *auditor) info(section, words string) float64 {
+	a.Helper()
+	info, err := a.raw.Info(a.Context(), section).Result()
 	if err != nil {
 		a.Fatalf("INFO: %v", err)
 	}
-	total := 0.0
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if name == "used_cpu_user_main_thread" || name == "used_cpu_sys_main_thread" {
-			n, _ := strconv.ParseFloat(value, 64)
-			total += n
-		}
-	}
-	return total
+	_, rest, _ := strings.Cut(info, words)
+	number, _, _ := strings.Cut(rest, "\r")
+	number, _, _ = strings.Cut(number, ",")
+	n, _ := strconv.ParseFloat(number, 64)
+	return n
 }

@@ -42,18 +42,19 @@ func spread(b *testing.B, writers int, fn func(n int) error) {
 	wg.Wait()
 }
 
-// bench runs a benchmark with few and many callers, on a Redis that syncs once a second, and reports what the Redis thread
-// spent on one.
+// bench runs a benchmark with few and many callers, on a Redis that syncs once a second, and reports what the Redis
+// thread spent on one, and how many scripts it ran.
 func bench(b *testing.B, run func(b *testing.B, q *redisqueue.Queue, writers int)) {
 	b.Helper()
 	for _, writers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			w := newFleet(b, 16, "--appendfsync", "everysec").world(nil)
 			q, raw := w.open(b), newAuditor(b, w)
-			before := raw.busy()
+			busy, scripts := raw.busy(), raw.scripts()
 			run(b, q, writers)
 			b.StopTimer()
-			b.ReportMetric((raw.busy()-before)*1e6/float64(b.N), "redis-µs/op")
+			b.ReportMetric((raw.busy()-busy)*1e6/float64(b.N), "redis-µs/op")
+			b.ReportMetric((raw.scripts()-scripts)/float64(b.N), "scripts/op")
 		})
 	}
 }

@@ -58,7 +58,7 @@ func runModel(t *testing.T, w *world, seed uint64) {
 		model: memqueue.New(memqueue.Options{Retention: keep, Lease: 10 * time.Second, Clock: w.clock.Read}),
 	}
 	audit := newAuditor(t, w)
-	for step := range 500 {
+	for step := range 300 {
 		w.clock.Advance(time.Millisecond)
 		// The model forgets lanes whose hold is over only when somebody takes.
 		if _, err := m.model.Take(t.Context(), queue.Want{Agent: "nobody"}); err != nil {
@@ -116,8 +116,19 @@ func (m *modelled) step() {
 		weight int
 		run    func()
 	}{
-		{30, m.put}, {3, m.remember}, {25, m.take}, {35, m.settle}, {5, m.renew}, {2, m.rouse}, {3, m.revive}, {2, m.drop},
-		{2, m.expire}, {3, m.pause}, {3, m.resume}, {1, m.sweep}, {10, m.pass},
+		{30, m.put},
+		{3, m.remember},
+		{25, m.take},
+		{35, m.settle},
+		{5, m.renew},
+		{2, m.rouse},
+		{3, m.revive},
+		{2, m.drop},
+		{2, m.expire},
+		{3, m.pause},
+		{3, m.resume},
+		{1, m.sweep},
+		{10, m.pass},
 	}
 	total := 0
 	for _, v := range moves {

@@ -23,7 +23,8 @@ type parcel struct {
 }
 
 // Put implements queue.Putter. The jobs of a call that belong to one shard are one commit; a job whose id exists already
-// fails the call with ErrState, and nothing of its shard is stored.
+// fails the call with ErrState, and nothing of its shard is stored. Redis does nothing else while it stores a shard's jobs,
+// for about 20 µs each: callers bound how many they give at once.
 func (q *Queue) Put(ctx context.Context, jobs ...queue.Job) ([]queue.Placed, error) {
 	if err := q.check(ctx); err != nil {
 		return nil, err

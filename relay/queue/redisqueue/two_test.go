@@ -34,9 +34,10 @@ func place(tb testing.TB, q *redisqueue.Queue, jobs ...queue.Job) {
 	}
 }
 
-func take(tb testing.TB, q *redisqueue.Queue, most int) []queue.Lease {
+// take takes whatever is due.
+func take(tb testing.TB, q *redisqueue.Queue) []queue.Lease {
 	tb.Helper()
-	taken, err := q.Take(tb.Context(), queue.Want{Agent: "crane", Max: most, Troubled: most})
+	taken, err := q.Take(tb.Context(), queue.Want{Agent: "crane", Max: 10, Troubled: 10})
 	if err != nil {
 		tb.Fatalf("Take: %v", err)
 	}
@@ -145,7 +146,7 @@ func TestTheOtherHearsAtOnce(t *testing.T) {
 	// A look once a second may be just due; a machine that is short of time may be late. One in ten has to be in time.
 	for n := range 10 {
 		wake := idle.Wake("crane")
-		if len(take(t, idle, 10)) != 0 {
+		if len(take(t, idle)) != 0 {
 			t.Fatal("Take of nothing: got a lease")
 		}
 		for len(wake) > 0 {
@@ -160,7 +161,7 @@ func TestTheOtherHearsAtOnce(t *testing.T) {
 			case <-time.After(soon):
 				t.Fatal("Wake of the other relay: got nothing")
 			}
-			got = take(t, idle, 10)
+			got = take(t, idle)
 		}
 		best = min(best, time.Since(began))
 		if err := idle.Settle(t.Context(), got[0], ack); err != nil {
@@ -180,7 +181,7 @@ func TestALapsedLeaseIsTakenOver(t *testing.T) {
 	w.opts.Lease = 1500 * time.Millisecond
 	gone, other := w.open(t), w.open(t)
 	place(t, gone, event(1, "c"), event(2, "c"))
-	old := take(t, gone, 10)
+	old := take(t, gone)
 	if len(old) != 1 {
 		t.Fatalf("Take: got %d leases, want 1", len(old))
 	}
@@ -192,7 +193,7 @@ func TestALapsedLeaseIsTakenOver(t *testing.T) {
 		case <-time.After(soon):
 			t.Fatal("Wake of the other relay: got nothing")
 		}
-		got = take(t, other, 10)
+		got = take(t, other)
 	}
 	if took := time.Since(began); took < w.opts.Lease-100*time.Millisecond {
 		t.Errorf("taken over after %v, before the lease lapsed", took)
@@ -219,7 +220,7 @@ func TestEmptied(t *testing.T) {
 	for n := range 8 {
 		place(t, q, event(n, fmt.Sprint("c", n%4)))
 	}
-	old := take(t, q, 10)
+	old := take(t, q)
 	if len(old) != 4 {
 		t.Fatalf("Take: got %d leases, want 4", len(old))
 	}
@@ -240,7 +241,7 @@ func TestEmptied(t *testing.T) {
 	if _, err := q.Get(t.Context(), old[0].Job.ID); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("Get: got %v, want %v", err, queue.ErrNotFound)
 	}
-	if got := take(t, q, 10); len(got) != 0 {
+	if got := take(t, q); len(got) != 0 {
 		t.Errorf("Take: got %d leases, want none", len(got))
 	}
 	if err := q.Sweep(t.Context()); err != nil {
@@ -250,7 +251,7 @@ func TestEmptied(t *testing.T) {
 	for n := range 4 {
 		place(t, q, event(n, fmt.Sprint("c", n)))
 	}
-	fresh := take(t, q, 10)
+	fresh := take(t, q)
 	if len(fresh) != 4 {
 		t.Fatalf("Take afterwards: got %d leases, want 4", len(fresh))
 	}
@@ -276,7 +277,7 @@ func TestCorrupt(t *testing.T) {
 	}
 	var got []queue.Lease
 	for end := time.Now().Add(soon); len(got) == 0 && time.Now().Before(end); {
-		got = take(t, q, 10)
+		got = take(t, q)
 	}
 	if len(got) != 1 || got[0].Job.ID != "evt_000002" {
 		t.Errorf("Take: got %v, want the second job alone", got)
@@ -296,7 +297,7 @@ func TestLostJob(t *testing.T) {
 	if err := raw.raw.Del(t.Context(), prefix+"job:evt_000001").Err(); err != nil {
 		t.Fatalf("DEL: %v", err)
 	}
-	if got := take(t, q, 10); len(got) != 1 || got[0].Job.ID != "evt_000002" {
+	if got := take(t, q); len(got) != 1 || got[0].Job.ID != "evt_000002" {
 		t.Errorf("Take: got %v, want the second job", got)
 	}
 	raw.whole()
