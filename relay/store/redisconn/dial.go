@@ -123,6 +123,8 @@ type peer struct {
 	failed error
 	again  time.Time
 	trying bool
+	// drops counts how often all connections were dropped.
+	drops int
 }
 
 func newDials() *dials { return &dials{peers: map[string]*peer{}} }
@@ -131,11 +133,12 @@ func newDials() *dials { return &dials{peers: map[string]*peer{}} }
 // keeps count, and after some it would look only once a second whether the server is back.
 func (d *dials) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if held := d.begin(addr); held != nil {
+		held, drops := d.begin(addr)
+		if held != nil {
 			return held, nil
 		}
 		conn, err := next(ctx, network, addr)
-		return d.end(addr, conn, err), nil
+		return d.end(addr, drops, conn, err), nil
 	}
 }
 
@@ -153,8 +156,9 @@ func (d *dials) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return next
 }
 
-// begin returns something while it is too early to try again, or somebody else tries: the last error's connection.
-func (d *dials) begin(addr string) net.Conn {
+// begin returns something while it is too early to try again, or somebody else tries: the last error's connection. It
+// also returns how often the server's connections were dropped.
+func (d *dials) begin(addr string) (net.Conn, int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.peers[addr]
@@ -163,20 +167,24 @@ func (d *dials) begin(addr string) net.Conn {
 		d.peers[addr] = p
 	}
 	if p.failed == nil {
-		return nil
+		return nil, p.drops
 	}
 	if p.trying || time.Now().Before(p.again) {
-		return dead{p.failed}
+		return dead{p.failed}, p.drops
 	}
 	p.trying = true
-	return nil
+	return nil, p.drops
 }
 
-// end notes how it went.
-func (d *dials) end(addr string, conn net.Conn, err error) net.Conn {
+// end notes how it went. A connect that began before the server's connections were dropped may lead where they led.
+func (d *dials) end(addr string, drops int, conn net.Conn, err error) net.Conn {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.peers[addr]
+	if err == nil && p.drops != drops {
+		_ = conn.Close()
+		err = errDropped
+	}
 	if err != nil {
 		p.fail(dialError{err})
 		return dead{p.failed}
@@ -193,6 +201,7 @@ func (d *dials) drop(addr string) {
 	d.mu.Lock()
 	var open []*socket
 	if p := d.peers[addr]; p != nil {
+		p.drops++
 		for s := range p.open {
 			open = append(open, s)
 		}
@@ -255,7 +264,10 @@ func (nothing) Read(func(uintptr) bool) error { return nil }
 // Write implements syscall.RawConn.
 func (nothing) Write(func(uintptr) bool) error { return nil }
 
-var errMute = errors.New("connect: the server refuses connections, or says nothing")
+var (
+	errMute    = errors.New("connect: the server refuses connections, or says nothing")
+	errDropped = errors.New("the server is no master any more")
+)
 
 // dialError hides what an error is made of: that of a Sentinel would be taken for a reply of the server.
 type dialError struct{ reason error }

@@ -19,21 +19,45 @@ import (
 )
 
 const (
-	// callWithin bounds a call: 0.85 s, and something for a busy machine.
-	callWithin = 1200 * time.Millisecond
+	// callWithin bounds a call, on a machine that has time for it.
+	callWithin = time.Second
 	// backWithin is when calls must succeed again.
 	backWithin = time.Second
 )
 
+// lag is how late a timer may be on this machine, which others use as well.
+type lag struct{ worst atomic.Int64 }
+
+func watchLag(tb testing.TB) *lag {
+	tb.Helper()
+	l, ctx := &lag{}, tb.Context()
+	go func() {
+		const step = 5 * time.Millisecond
+		for ctx.Err() == nil {
+			start := time.Now()
+			<-time.After(step)
+			l.worst.Store(max(l.worst.Load(), int64(time.Since(start)-step)))
+		}
+	}()
+	return l
+}
+
+// check fails the test when a call took longer than the machine explains.
+func (l *lag) check(tb testing.TB, took time.Duration, err error) {
+	tb.Helper()
+	if most := callWithin + 4*time.Duration(l.worst.Load()); took > most {
+		tb.Errorf("a call took %v (%v), want at most %v", took, err, most)
+	}
+}
+
 // away calls until a call fails as it should, and checks each one's time.
 func away(tb testing.TB, c *redisconn.Conn, call redisconn.Call) {
 	tb.Helper()
+	busy := watchLag(tb)
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
 		start := time.Now()
 		_, err := c.Do(context.Background(), call)
-		if took := time.Since(start); took > callWithin {
-			tb.Errorf("a call took %v (%v), want at most %v", took, err, callWithin)
-		}
+		busy.check(tb, time.Since(start), err)
 		if errors.Is(err, redisconn.ErrUnavailable) {
 			return
 		}
@@ -47,6 +71,7 @@ func away(tb testing.TB, c *redisconn.Conn, call redisconn.Call) {
 // back calls until a call succeeds and returns how long it took.
 func back(tb testing.TB, c *redisconn.Conn, call redisconn.Call) time.Duration {
 	tb.Helper()
+	busy := watchLag(tb)
 	start := time.Now()
 	for {
 		_, err := c.Do(context.Background(), call)
@@ -57,7 +82,7 @@ func back(tb testing.TB, c *redisconn.Conn, call redisconn.Call) time.Duration {
 		if !errors.Is(err, redisconn.ErrUnavailable) {
 			tb.Fatalf("got %v, want ErrUnavailable or a reply", err)
 		}
-		if took > backWithin {
+		if took > backWithin+10*time.Duration(busy.worst.Load()) {
 			tb.Fatalf("no reply %v after Redis is back, want one within %v: %v", took, backWithin, err)
 		}
 	}
@@ -192,7 +217,7 @@ func TestNobodyAnswersAConnect(t *testing.T) {
 	for _, url := range []string{"redis://" + addr, "redis+cluster://" + addr, "redis+sentinel://" + addr + "/m"} {
 		start := time.Now()
 		err = tryOpen(t, optionsOf(url))
-		if took := time.Since(start); !errors.Is(err, redisconn.ErrUnavailable) || took > 2*callWithin {
+		if took := time.Since(start); !errors.Is(err, redisconn.ErrUnavailable) || took > 3*callWithin {
 			t.Errorf("open %s: got %v after %v, want ErrUnavailable soon", url, err, took)
 		}
 	}
@@ -205,6 +230,7 @@ func TestManyCallersNoStorm(t *testing.T) {
 	s := redistest.Start(t)
 	door := newDoor(t, s.Socket)
 	conn := open(t, "redis://"+door.addr)
+	busy := watchLag(t)
 	stop := make(chan struct{})
 	var done, failed atomic.Int64
 	var wg sync.WaitGroup
@@ -218,9 +244,7 @@ func TestManyCallersNoStorm(t *testing.T) {
 				}
 				start := time.Now()
 				_, err := conn.Do(context.Background(), redisconn.Call{Script: count, Shard: conn.Shards()[0]})
-				if took := time.Since(start); took > callWithin {
-					t.Errorf("a call took %v (%v), want at most %v", took, err, callWithin)
-				}
+				busy.check(t, time.Since(start), err)
 				switch {
 				case err == nil:
 					done.Add(1)
@@ -381,6 +405,7 @@ func TestWaitReplicas(t *testing.T) {
 	s := redistest.StartSentinel(t)
 	conn := open(t, s.Servers[0].URL("wait_replicas=1"))
 	sync := redisconn.Call{Script: count, Shard: conn.Shards()[0], Sync: true}
+	busy := watchLag(t)
 	if _, err := conn.Do(t.Context(), sync); err != nil {
 		t.Fatalf("with a replica: %v", err)
 	}
@@ -394,12 +419,13 @@ func TestWaitReplicas(t *testing.T) {
 	for range 20 {
 		do(t, conn, count)
 	}
-	if took := time.Since(start); took > 400*time.Millisecond {
+	if took := time.Since(start); took > 400*time.Millisecond+20*time.Duration(busy.worst.Load()) {
 		t.Errorf("calls that wait for no replica took %v beside one that does, want less", took)
 	}
 	err := <-held
-	if took := time.Since(start); !errors.Is(err, redisconn.ErrUnavailable) || took > callWithin {
-		t.Errorf("with a frozen replica: got %v after %v, want ErrUnavailable within %v", err, took, callWithin)
+	busy.check(t, time.Since(start), err)
+	if !errors.Is(err, redisconn.ErrUnavailable) {
+		t.Errorf("with a frozen replica: got %v, want ErrUnavailable", err)
 	}
 	s.Servers[1].Thaw()
 	back(t, conn, sync)
