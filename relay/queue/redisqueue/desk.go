@@ -83,16 +83,21 @@ func (d *desk) isServed() bool {
 	return d.served
 }
 
-// lookAt makes Take look into the shards, or into all if none is named.
+// lookAt makes Take look into the shards, or into all if none is named, and wakes who takes.
 func (d *desk) lookAt(now time.Time, shards ...int) {
+	d.mark(now, shards...)
+	d.poke()
+}
+
+// mark makes the next Take look into the shards, or into all if none is named.
+func (d *desk) mark(now time.Time, shards ...int) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	for i := range d.spots {
 		if len(shards) == 0 || slices.Contains(shards, i) {
 			d.spots[i].mark(now)
 		}
 	}
-	d.mu.Unlock()
-	d.poke()
 }
 
 func (s *spot) mark(since time.Time) {

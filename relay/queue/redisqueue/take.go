@@ -84,7 +84,7 @@ func (t *taking) due(ctx context.Context) error {
 			asks[i] = ask{shard: n, most: min(share(t.left, i, len(shards)), mostLeases), rough: share(t.rough, i, len(shards))}
 		}
 		if err := t.ask(ctx, asks); err != nil {
-			t.desk.lookAt(t.q.clock(), shards...)
+			t.desk.mark(t.q.clock(), shards...) // and wake nobody: he who asks knows, and would ask on and on
 			return err
 		}
 		if t.left == 0 {

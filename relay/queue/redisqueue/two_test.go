@@ -266,6 +266,29 @@ func TestEmptied(t *testing.T) {
 	raw.whole()
 }
 
+// TestAnOutageWakesNobody: a Take that fails does not wake its caller, who would ask on and on.
+func TestAnOutageWakesNobody(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 4, "--appendfsync", "no")
+	q := f.world(nil).open(t)
+	wake := q.Wake("crane")
+	f.server.Kill()
+	// The look of every second may come in between, but not each time.
+	for range 12 {
+		for len(wake) > 0 {
+			<-wake
+		}
+		q.Mark("crane")
+		if _, err := q.Take(t.Context(), queue.Want{Agent: "crane", Max: 1}); !errors.Is(err, queue.ErrUnavailable) {
+			t.Fatalf("Take: got %v, want %v", err, queue.ErrUnavailable)
+		}
+		if len(wake) == 0 {
+			return
+		}
+	}
+	t.Error("woken: got it by each failure, want it by the looks of every second at most")
+}
+
 // TestCorrupt: a body that is not what was put is never given out.
 func TestCorrupt(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@
 local P, call = KEYS[1], redis.call
 
 -- micros is as exact as that of the prelude, and twice as fast: Redis' Lua prints %d as a whole number of 64 bits. It is
--- needed often, as is stamp.
+-- needed often, as is stamp. What redis.call is given as a number it prints slowly too: constants are texts.
 local function micros(n) return string.format('%d', n) end
 local stamp = micros(now)
 
@@ -55,12 +55,12 @@ end
 
 local function due(l, at)
   local first
-  local head = call('LINDEX', P .. 'lane:' .. l, 0)
+  local head = call('LINDEX', P .. 'lane:' .. l, '0')
   if head then
     first = at.d > 0 and at.d or since(head)
   end
   if at.n > 0 then
-    local p = tonumber(call('ZRANGE', P .. 'aside:' .. l, 0, 0, 'WITHSCORES')[2])
+    local p = tonumber(call('ZRANGE', P .. 'aside:' .. l, '0', '0', 'WITHSCORES')[2])
     if p and (not first or p < first) then first = p end
   end
   return first and math.max(first, at.h)
@@ -154,12 +154,12 @@ end
 
 -- ended ends the pauses whose time has come.
 local function ended()
-  for _, scope in ipairs(call('ZRANGEBYSCORE', P .. 'ends', '-inf', now, 'LIMIT', 0, 100)) do resume(scope) end
+  for _, scope in ipairs(call('ZRANGEBYSCORE', P .. 'ends', '-inf', stamp, 'LIMIT', '0', '100')) do resume(scope) end
 end
 
 -- lapse takes the agent's leases back whose time is over.
 local function lapse(a)
-  for _, l in ipairs(call('ZRANGEBYSCORE', P .. 'leased:' .. a, '-inf', now, 'LIMIT', 0, 100)) do
+  for _, l in ipairs(call('ZRANGEBYSCORE', P .. 'leased:' .. a, '-inf', stamp, 'LIMIT', '0', '100')) do
     call('ZREM', P .. 'leased:' .. a, l)
     local at = seat(l)
     if at.l == 'l' then

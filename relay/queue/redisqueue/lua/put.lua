@@ -150,7 +150,7 @@ for i = 5, #ARGV, 8 do
   local code, was, till, armed, braked = 0, id, 0, 0, 0
   if mine[id] then
     mine[id] = nil
-    local head = call('LINDEX', P .. 'lane:' .. l, 0)
+    local head = call('LINDEX', P .. 'lane:' .. l, '0')
     till, armed = wait(paused(l, agentof(l)), seat(l), head and idof(head) ~= id), 1
   else
     local old = claim(i)

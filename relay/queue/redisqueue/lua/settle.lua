@@ -26,7 +26,7 @@ local v = call('HMGET', job, 't', 'f', 'w', 'z', 'q')
 if not v[5] then return {0, -1} end
 
 local counted, hold = tonumber(ARGV[8]), tonumber(ARGV[11])
-local attempts, failed = tonumber(v[1] or 0) + counted, v[2] or '0'
+local attempts, failed = micros((v[1] or 0) + counted), v[2] or '0'
 local answered = (v[3] == '1' or ARGV[9] == '1') and '1' or '0'
 local wait, till = 0, 0
 
@@ -39,7 +39,7 @@ end
 local parked, from = at.r == '1', at.r == '1' and 'parked:' or 'queued:'
 local was = set(a, at)
 if action == '1' then
-  call('HSET', job, 's', 3, 'p', stamp, 'u', ARGV[12], 't', attempts, 'e', '', 'd', 0, 'h', 0, 'v', ARGV[6])
+  call('HSET', job, 's', '3', 'p', stamp, 'u', ARGV[12], 't', attempts, 'e', '', 'd', '0', 'h', '0', 'v', ARGV[6])
   leave(from, 'done:', P .. 'over:done')
   call('INCRBY', P .. 'bytes', v[4] or 0)
 else
@@ -66,7 +66,7 @@ if parked then
 elseif action == '2' then
   at.d = wait
 else
-  call('LREM', P .. 'lane:' .. l, 1, element)
+  call('LREM', P .. 'lane:' .. l, '1', element)
   at.d = 0
   if action == '3' then
     call('ZADD', P .. 'aside:' .. l, wait, element)

@@ -50,11 +50,11 @@ end
 -- choose returns the job to serve, and '1' if it is a parked one: the head and the parked ones in turn where both are due.
 local function choose(l, at)
   if now < at.h then return end
-  local head = call('LINDEX', P .. 'lane:' .. l, 0)
+  local head = call('LINDEX', P .. 'lane:' .. l, '0')
   local ready = head and (early or at.d <= now)
   if at.n > 0 and (not ready or at.s == '0') then
     local best
-    for _, j in ipairs(call('ZRANGEBYSCORE', P .. 'aside:' .. l, '-inf', early and '+inf' or now, 'LIMIT', 0, 100)) do
+    for _, j in ipairs(call('ZRANGEBYSCORE', P .. 'aside:' .. l, '-inf', early and '+inf' or now, 'LIMIT', '0', '100')) do
       if not best or seqof(j) < seqof(best) then best = j end
     end
     if best then return best, '1' end
@@ -116,7 +116,7 @@ local function settle()
 end
 
 local function takeDue()
-  local c = call('ZRANGE', calm, 0, max, 'WITHSCORES')
+  local c = call('ZRANGE', calm, '0', ARGV[3], 'WITHSCORES')
   local r = call('ZRANGE', rough, 0, math.min(max, quota), 'WITHSCORES')
   local i, j, used = 1, 1, 0
   local function at(list, n) return tonumber(list[n + 1] or math.huge) end
@@ -146,7 +146,7 @@ local function takeEarly()
     local lanes = call('ZRANGE', name, 0, n, 'WITHSCORES')
     for i = 1, #lanes, 2 do
       local at = seat(lanes[i])
-      local head = call('LINDEX', P .. 'lane:' .. lanes[i], 0)
+      local head = call('LINDEX', P .. 'lane:' .. lanes[i], '0')
       if at.h <= now then
         able[#able + 1] = {name = name, l = lanes[i], at = at, score = lanes[i + 1], seq = head and seqof(head) or 0}
       end
@@ -174,7 +174,7 @@ end
 if again() then return reply end
 ended()
 lapse(a)
-local function later(key) return tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or math.huge) end
+local function later(key) return tonumber(call('ZRANGE', key, '0', '0', 'WITHSCORES')[2] or math.huge) end
 local next = ending(call('HGET', P .. 'pauses', 'a/' .. a))
 if next == 0 then
   next = early and takeEarly() or takeDue()
