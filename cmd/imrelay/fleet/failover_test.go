@@ -102,13 +102,10 @@ func failover(t *testing.T, m masters, wait bool) {
 	sum := f.verify(c)
 	f.resumed(c.Accepted, []span{{up, up}})
 	t.Logf("lost by replication: %d of %d accepted; repeated: %d", sum.Lost, sum.Accepted, sum.Repeats)
-	if !wait && sum.Lost == 0 {
-		t.Error("nothing was lost: this proves nothing")
-	}
 }
 
 // lose kills a master some time after its replica has heard the last of it: replication lags, and here it lags so long
-// that the loss can be seen.
+// that a loss can be seen, of what was accepted meanwhile and not delivered.
 func (m masters) lose(t *testing.T, f *fleet) *redistest.Server {
 	t.Helper()
 	const lag = 200 * time.Millisecond
@@ -118,7 +115,7 @@ func (m masters) lose(t *testing.T, f *fleet) *redistest.Server {
 		t.Fatal("the master has no replica")
 	}
 	replica := m.servers[i]
-	// What was delivered cannot be lost any more.
+	// Of each conversation one is delivered and the others wait.
 	release := make(chan struct{})
 	f.agent.Hold(func(fleettest.Landed) <-chan struct{} { return release })
 	defer func() {

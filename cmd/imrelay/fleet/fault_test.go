@@ -25,7 +25,7 @@ func TestRelaysShareTheWork(t *testing.T) {
 			f.run(4 * time.Second)
 			f.sentOnce()
 			sum := f.verify(f.quiet())
-			if sum.Accepted < 200 {
+			if sum.Accepted < 100 {
 				t.Errorf("got only %d accepted: this proves nothing", sum.Accepted)
 			}
 			if r := slices.Concat(f.feed.Refused(), f.sends.Refused()); len(r) > 0 {
@@ -95,7 +95,7 @@ func TestSendsOverTwoRelaysAreOneCall(t *testing.T) {
 // A relay is killed with deliveries under way. The others have its conversations once its leases have lapsed.
 func TestKilledRelay(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, redistest.Start(t).URL(""), "")
+	f := newFleet(t, 2, redistest.Start(t).URL(""), config(unhurried, ""))
 	f.load()
 	f.run(time.Second)
 	release, held := f.held("a", 4)
@@ -136,7 +136,7 @@ func (f *fleet) takenOver(since time.Time, held []fleettest.Landed) {
 // A relay stops for longer than its leases last and goes on: it must find out before it does anything with them.
 func TestFrozenRelay(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, redistest.Start(t).URL(""), "")
+	f := newFleet(t, 2, redistest.Start(t).URL(""), config(unhurried, ""))
 	f.feed.Within, f.sends.Within = 3*time.Second, 5*time.Second
 	f.load()
 	f.run(time.Second)

@@ -73,7 +73,7 @@ func TestFrozenBeforeTheFirstByte(t *testing.T) {
 	g, url, cert := behindGate(t, agent)
 	o := fleettest.Options{
 		Name: "a", AgentURL: url, IMURL: im.URL, Redis: redis.URL(""), Secret: secret, Env: []string{"SSL_CERT_FILE=" + cert},
-		Config: config(", timeout: 60s", ""),
+		Config: config(unhurried, ""),
 	}
 	a := fleettest.New(t, o)
 	o.Name, o.AgentURL = "b", agent.URL

@@ -29,12 +29,13 @@ func TestRedisAway(t *testing.T) {
 			f.load()
 			f.run(time.Second)
 			var outages []span
+			var unready []time.Duration
 			for range 3 {
 				f.agent.Fault()
 				row.away(s)
 				began := time.Now()
 				f.run(500 * time.Millisecond)
-				f.unready(2 * time.Second)
+				unready = append(unready, f.unready(2*time.Second)...)
 				outages = append(outages, span{began, time.Now()})
 				row.back(s)
 				f.run(2 * time.Second)
@@ -47,6 +48,7 @@ func TestRedisAway(t *testing.T) {
 			f.outage("sends", slices.DeleteFunc(f.sends.Refused(), func(r fleettest.Refused) bool {
 				return r.Code() == "in_progress" // after the outage, while nobody knows what became of the first try
 			}))
+			f.prompt("readyz without the store", unready)
 			f.answered()
 		})
 	}
@@ -55,10 +57,9 @@ func TestRedisAway(t *testing.T) {
 // span is a time when Redis was away.
 type span struct{ from, to time.Time }
 
-// unready asks for the readiness of all relays while the store is away.
-func (f *fleet) unready(d time.Duration) {
+// unready asks for the readiness of all relays while the store is away. It returns how long the answers took.
+func (f *fleet) unready(d time.Duration) (took []time.Duration) {
 	f.t.Helper()
-	var took []time.Duration
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		for _, r := range f.relays {
 			a := r.Ask(f.t.Context(), http.MethodGet, "/readyz", nil, nil)
@@ -68,7 +69,7 @@ func (f *fleet) unready(d time.Duration) {
 		}
 		f.run(100 * time.Millisecond)
 	}
-	f.prompt("readyz without the store", took)
+	return took
 }
 
 // resumed checks that nothing was promised during the outages, and that relaying went on soon after each.

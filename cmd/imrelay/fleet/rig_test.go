@@ -18,10 +18,9 @@ import (
 // Bounds that a busy machine must not break: what is promised is looked at in the middle of many measurements, and no
 // single one may be far off.
 const (
-	// promptly is how soon a relay answers and goes on.
-	promptly = time.Second
-	// atLast is what a single measurement may be.
-	atLast = 4 * time.Second
+	// promptly is how soon a relay answers and goes on, atLast what a single measurement may be.
+	promptly = slowdown * time.Second
+	atLast   = 4 * promptly
 	// lease is how long a relay holds a conversation that it does not renew; takeover when another has it at the latest.
 	lease    = 10 * time.Second
 	takeover = lease + 3*time.Second
@@ -217,6 +216,10 @@ func (f *fleet) prompt(what string, took []time.Duration) {
 	f.t.Logf("%s: %s in the middle, %s at most, of %d", what, middle.Round(time.Millisecond), most.Round(time.Millisecond),
 		len(took))
 }
+
+// unhurried are the lines of an agent who may take his time: what is under way when something breaks must not have been
+// given up before.
+const unhurried = ", timeout: 60s"
 
 // config is a configuration file with an agent's and an account's further lines.
 func config(agent, account string) string {

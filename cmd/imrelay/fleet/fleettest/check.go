@@ -20,7 +20,8 @@ type Check struct {
 	// Replayed says that the store may have lost what became of deliveries: events may come again however often.
 	Replayed bool
 	// Forgotten is when the store last lost something else. What was pushed before may be lost, or come again under another
-	// id, however often: it is counted. Order is never forgiven.
+	// id, however often: it is counted. It may come late too, for a relay that has it in hand when the store forgets the
+	// lease is not known to the others.
 	Forgotten time.Time
 }
 
@@ -117,9 +118,10 @@ func (l *lane) arrival(d Landed, s *Sum) {
 	}
 }
 
-// inOrder checks a first arrival against the ones before it. Only what was put aside may come late, or be missing.
+// inOrder checks a first arrival against the ones before it. Only what was put aside or forgotten may come late, or be
+// missing.
 func (l *lane) inOrder(d Landed) {
-	if d.Seq < l.highest && !l.aside(d.Seq) {
+	if d.Seq < l.highest && !l.aside(d.Seq) && !l.forgotten(d.Seq) {
 		l.Wrong("lane %d message %d came after %d", l.n, d.Seq, l.highest)
 	}
 	for seq := l.highest + 1; seq < d.Seq; seq++ {

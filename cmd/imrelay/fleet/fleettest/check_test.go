@@ -56,9 +56,12 @@ func TestCheckSees(t *testing.T) {
 		{"changed", func(c *fleettest.Check) { c.Landed[2].Intact = false }, 1},
 		{"badly signed", func(c *fleettest.Check) { c.Landed[2].Signed = errors.New("bad signature") }, 1},
 		{"out of order", func(c *fleettest.Check) { c.Landed[0], c.Landed[1] = c.Landed[1], c.Landed[0] }, 1},
-		{"out of order before the store forgot", func(c *fleettest.Check) {
-			c.Landed[0], c.Landed[1], c.Forgotten = c.Landed[1], c.Landed[0], noon.Add(time.Hour)
+		{"out of order after the store forgot", func(c *fleettest.Check) {
+			c.Landed[1], c.Landed[2], c.Forgotten = c.Landed[2], c.Landed[1], noon.Add(500*time.Millisecond)
 		}, 1},
+		{"out of order before the store forgot", func(c *fleettest.Check) {
+			c.Landed[0], c.Landed[1], c.Forgotten = c.Landed[1], c.Landed[0], noon.Add(500*time.Millisecond)
+		}, 0},
 		{"parked, so in any order", func(c *fleettest.Check) {
 			c.Landed = []fleettest.Landed{land(2, 0), land(1, 0), land(3, 0), land(4, 0)}
 			c.Aside["evt_1"] = true

@@ -1,0 +1,6 @@
+//go:build !race
+
+package fleet_test
+
+// slowdown is by how much the relays are slower than they are released.
+const slowdown = 1
