@@ -18,7 +18,7 @@ const (
 )
 
 // Export implements queue.Exporter: the pauses, then chats, jobs and keys, shard by shard. Jobs of a shard come in the order
-// of their seqs; leases are not part of it. Finding the keys takes a pass over all that the server holds, for each shard.
+// of their seqs; leases are not part of it. Finding the keys takes a pass over all that the server holds.
 func (q *Queue) Export(ctx context.Context, yield func(queue.Cargo) error) error {
 	pauses, err := q.Pauses(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func (q *Queue) Export(ctx context.Context, yield func(queue.Cargo) error) error
 		return err
 	}
 	for _, step := range []func(context.Context, redisconn.Shard, func(queue.Cargo) error) error{
-		q.exportChats, q.exportJobs, q.exportSeen, q.exportOld,
+		q.exportChats, q.exportJobs,
 	} {
 		for _, shard := range q.conn.Shards() {
 			if err := step(ctx, shard, yield); err != nil {
@@ -36,7 +36,7 @@ func (q *Queue) Export(ctx context.Context, yield func(queue.Cargo) error) error
 			}
 		}
 	}
-	return nil
+	return q.exportKeys(ctx, yield)
 }
 
 // piece runs a script that hands out some of what a shard holds.
@@ -114,41 +114,39 @@ func (q *Queue) exportJobs(ctx context.Context, shard redisconn.Shard, yield fun
 	}
 }
 
-func (q *Queue) exportSeen(ctx context.Context, shard redisconn.Shard, yield func(queue.Cargo) error) error {
-	return q.exportKeys(ctx, "seen:", shard, yield)
-}
-
-func (q *Queue) exportOld(ctx context.Context, shard redisconn.Shard, yield func(queue.Cargo) error) error {
-	return q.exportKeys(ctx, "old:", shard, yield)
-}
-
-func (q *Queue) exportKeys(ctx context.Context, kind string, shard redisconn.Shard, yield func(queue.Cargo) error) error {
-	for cursor := "0"; ; {
-		r, err := q.piece(ctx, exportKeysScript, shard, cursor, kind, q.keep.Window.Microseconds())
-		if err != nil {
-			return err
-		}
-		cursor = r.text()
-		var seen []queue.Sighting
-		for r.more() {
-			s, err := sighting(r.text(), r.text(), r.int())
-			if err != nil {
-				return explain("export keys", err)
+// exportKeys hands out the sightings of all shards.
+func (q *Queue) exportKeys(ctx context.Context, yield func(queue.Cargo) error) error {
+	return q.conn.EachKey(ctx, func(shard redisconn.Shard, names []string) error {
+		names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, "seen:") && !strings.HasPrefix(n, "old:") })
+		for some := range slices.Chunk(names, pieceSize) {
+			args := []any{q.keep.Window.Microseconds()}
+			for _, n := range some {
+				args = append(args, n)
 			}
-			seen = append(seen, s)
-		}
-		if r.err != nil {
-			return explain("export keys", r.err)
-		}
-		for some := range slices.Chunk(seen, pieceSize) {
-			if err := yield(queue.Cargo{Sightings: some}); err != nil {
+			r, err := q.piece(ctx, exportKeysScript, shard, args...)
+			if err != nil {
+				return err
+			}
+			var seen []queue.Sighting
+			for r.more() {
+				s, err := sighting(r.text(), r.text(), r.int())
+				if err != nil {
+					return explain("export keys", err)
+				}
+				seen = append(seen, s)
+			}
+			if r.err != nil {
+				return explain("export keys", r.err)
+			}
+			if len(seen) == 0 {
+				continue
+			}
+			if err := yield(queue.Cargo{Sightings: seen}); err != nil {
 				return err
 			}
 		}
-		if cursor == "0" {
-			return nil
-		}
-	}
+		return nil
+	})
 }
 
 func sighting(sum, id string, at int64) (queue.Sighting, error) {

@@ -262,7 +262,7 @@ var scriptDeeds = map[string][]deed{
 		{name: "accounts", script: "accounts", args: []any{"c"}, want: "[ibis\x00crane stork\x00crane]"},
 		{name: "export jobs", script: "exportjobs", args: []any{0, 1, 100}, want: "[1000000000 a [l crane/stork/c m meta b body c 7 z 4 q 1000000000 a 1000000000 n p1]]"},
 		{name: "export chats", script: "exportchats", args: []any{"", 1}, want: "[c\x00ibis\x00crane]"},
-		{name: "export keys", script: "exportkeys", args: []any{"0", "seen:", 100_000_000}, want: "[0 sum a 1000000000]"},
+		{name: "export keys", script: "exportkeys", args: []any{100_000_000, "seen:sum", "seen:gone"}, want: "[sum a 1000000000]"},
 	},
 	"import": {
 		{

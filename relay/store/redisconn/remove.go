@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -49,6 +50,40 @@ func (c *Conn) Holds(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("look for keys: %w", err)
 	}
 	return false, nil
+}
+
+// EachKey calls f with the names of the keys of our shards, without their prefix, some of one shard at a time. It looks at
+// every key of the database once, a few at a time. A key that is there all the while is told of at least once.
+func (c *Conn) EachKey(ctx context.Context, f func(s Shard, names []string) error) error {
+	ours := make(map[string]int, len(c.shards))
+	for i, s := range c.shards {
+		ours[s.prefix] = i
+	}
+	var one sync.Mutex // masters are looked through side by side
+	err := c.scan(ctx, func(_ context.Context, _ *redis.Client, keys []string) error {
+		byShard := make([][]string, len(c.shards))
+		for _, k := range keys {
+			end := strings.Index(k, "}:") + len("}:")
+			if i, ok := ours[k[:end]]; ok {
+				byShard[i] = append(byShard[i], k[end:])
+			}
+		}
+		one.Lock()
+		defer one.Unlock()
+		for i, names := range byShard {
+			if len(names) == 0 {
+				continue
+			}
+			if err := f(c.shards[i], names); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look through keys: %w", err)
+	}
+	return nil
 }
 
 var errFound = errors.New("found")
