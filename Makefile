@@ -72,10 +72,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (default 10s).
 	    done
 
 # Single parts first, for benchstat; then the program beside nginx, which ends in a table of ratios. nginx is not always
-# in a user's path. BENCH_BACKLOG is how many messages wait in the backlog's benchmark.
+# in a user's path. BENCH_BACKLOG is how many messages wait in the backlog's benchmark, BENCH_SHARDS the number of shards.
 .PHONY: bench
-bench: ## Measure the parts BENCHCOUNT times (default 3) into bench.txt, then the relay beside nginx.
-	.ci/needs go:golang-go redis-server
+bench: ## Measure the parts BENCHCOUNT times (default 3) into bench.txt, then the relay beside nginx and on Redis.
+	.ci/needs go:golang-go redis-server redis-benchmark:redis-tools
 	PATH="$$PATH:/usr/sbin" .ci/needs nginx:nginx-light || echo 'going on without nginx'
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 100ms -count $(BENCHCOUNT) \
 	  $$($(GO) list $(PKGS) | grep -v '/cmd/imrelay/bench$$') | grep -v 'no test files' | tee bench.txt

@@ -15,7 +15,7 @@
 //
 // A Redis is a redis-server of the benchmark's own, with appendonly, and with appendfsync as the name says: always keeps
 // all in a power cut, as the embedded store does, everysec all but the last second. It is used over TCP, as from another
-// machine. Its CPU time has a column of its own.
+// machine. Its CPU time has a column of its own. BENCH_SHARDS is the number of shards, where it is not to be the default.
 //
 // Where there is no nginx, a proxy of net/http takes its place, and the table says that too. CPU and memory of processes
 // are read from /proc; where there is none those columns stay empty. BENCH_BACKLOG is how many messages wait in

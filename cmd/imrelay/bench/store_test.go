@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -54,6 +55,9 @@ func (s store) open(tb testing.TB) *backing {
 	// A rewrite of the file would fall into one round and not into another. The files of a round are small.
 	r := redistest.Start(tb, "--appendfsync", s.fsync, "--auto-aof-rewrite-percentage", "0", "--bind", host, "--port", port)
 	b := &backing{socket: r.Socket(), host: host, port: port, url: "redis://" + net.JoinHostPort(host, port)}
+	if shards := os.Getenv("BENCH_SHARDS"); shards != "" {
+		b.url += "?shards=" + url.QueryEscape(shards)
+	}
 	pid := b.number(tb, "server", "process_id")
 	b.pids = []int{int(pid)}
 	return b
