@@ -5,17 +5,13 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sethvargo/go-retry"
 	"go.uber.org/zap"
 
 	"github.com/imrelay/imrelay/relay/queue"
 )
 
-// settleTimeout bounds one try at settling, settleCap the wait before the next.
-const (
-	settleTimeout = 10 * time.Second
-	settleCap     = 10 * time.Second
-)
+// settleTimeout bounds one try at settling.
+const settleTimeout = 10 * time.Second
 
 // attempt makes one attempt, settles it and gives the slot back.
 func (f *feed) attempt(ctx context.Context, t *try) {
@@ -131,12 +127,12 @@ func (f *feed) finish(ctx context.Context, t *try, d done) {
 }
 
 // settle makes the verdict durable. While the store fails it is tried again, for an attempt that is not settled is made
-// again; when the relay is stopping it is not.
+// again; when the relay is stopping it is not. The tries do not become rarer: the conversation waits until the store is
+// back and hears of it.
 func (f *feed) settle(ctx context.Context, t *try, v queue.Verdict) {
 	f.mu.Lock()
 	t.settling = true
 	f.mu.Unlock()
-	waits := retry.WithCappedDuration(settleCap, retry.NewExponential(storeRetry))
 	for {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		err := f.d.source.Settle(limited, t.lease, v)
@@ -150,7 +146,7 @@ func (f *feed) settle(ctx context.Context, t *try, v queue.Verdict) {
 			return
 		}
 		f.storeFailed(ctx, err)
-		if wait, _ := waits.Next(); !pause(ctx, wait) {
+		if !pause(ctx, storeRetry) {
 			return
 		}
 	}
