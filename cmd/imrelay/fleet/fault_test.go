@@ -98,7 +98,7 @@ func TestKilledRelay(t *testing.T) {
 	f := newFleet(t, 2, redistest.Start(t).URL(""), config(unhurried, ""))
 	f.load()
 	f.run(time.Second)
-	release, held := f.held("a", 4)
+	release, held := f.held("a")
 	f.agent.Fault()
 	f.relays[0].Kill()
 	killed := time.Now()
@@ -141,7 +141,7 @@ func TestFrozenRelay(t *testing.T) {
 	f.load()
 	f.run(time.Second)
 	a, b := f.relays[0], f.relays[1]
-	release, held := f.held(a.Name, 4)
+	release, held := f.held(a.Name)
 	f.agent.Fault()
 	a.Freeze()
 	frozen := time.Now()

@@ -131,9 +131,10 @@ func (f *fleet) sentOnce() {
 	f.t.Logf("%d sent, %d of them with unknown outcome", len(sent), unknown)
 }
 
-// held makes the agent keep the answers to a relay back until release, and returns once it keeps so many.
-func (f *fleet) held(by string, atLeast int) (release func(), events func() []fleettest.Landed) {
+// held makes the agent keep the answers to a relay back until release, and returns once it keeps a few.
+func (f *fleet) held(by string) (release func(), events func() []fleettest.Landed) {
 	f.t.Helper()
+	const few = 4
 	open := make(chan struct{})
 	kept := make(chan fleettest.Landed, 1000)
 	f.agent.Hold(func(l fleettest.Landed) <-chan struct{} {
@@ -143,7 +144,7 @@ func (f *fleet) held(by string, atLeast int) (release func(), events func() []fl
 		kept <- l
 		return open
 	})
-	for deadline := time.Now().Add(fleettest.Patience); len(kept) < atLeast; {
+	for deadline := time.Now().Add(fleettest.Patience); len(kept) < few; {
 		if time.Now().After(deadline) {
 			f.t.Fatalf("relay %s has only %d deliveries under way", by, len(kept))
 		}
