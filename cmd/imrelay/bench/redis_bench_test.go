@@ -73,6 +73,10 @@ func openShared(b *testing.B, back *backing, o redisqueue.Options) *shared {
 	return &shared{Queue: q, conn: conn, body: inbound(small).body}
 }
 
+// note is what the relay keeps beside a body, as long as it is for a message of WeChat.
+const note = `{"messageId":"7265419038812345671","sender":"wxid_peer00000001","nickname":"Alice","kind":"text",` +
+	`"contentType":"application/json","waiter":"k2v7q4m1x8"}`
+
 // put takes in one event.
 func (s *shared) put(int, int) error {
 	n := s.count.Add(1)
@@ -81,6 +85,7 @@ func (s *shared) put(int, int) error {
 		ID:   fmt.Sprintf("evt_0197f0c2-7c11-7cc3-98f2-%012d", n),
 		Key:  queue.Key{Account: "wechat", Conversation: conv, Identity: strconv.FormatUint(firstID+n, 10)},
 		Lane: queue.Lane{Agent: "openclaw", Account: "wechat", Conversation: conv}, Body: s.body,
+		Meta: []byte(note),
 	})
 	if err == nil && (len(placed) != 1 || !placed[0].Fresh) {
 		err = fmt.Errorf("put: got %+v, want one fresh job", placed)
