@@ -60,7 +60,8 @@ func (o *overview) Accounts(context.Context) ([]httpapi.AccountState, error) {
 // degraded.
 func (o *overview) Health(ctx context.Context) []httpapi.HealthLine {
 	store := httpapi.HealthLine{Name: "store", State: httpapi.StateOK}
-	if err := o.d.store.ready(ctx); err != nil {
+	unready := o.d.store.ready(ctx)
+	if unready != nil {
 		store.State, store.Detail = httpapi.StateFailed, "it takes no messages; see the log"
 	}
 	lines := []httpapi.HealthLine{store}
@@ -70,6 +71,9 @@ func (o *overview) Health(ctx context.Context) []httpapi.HealthLine {
 			line.State, line.Detail = httpapi.StateDegraded, "down: "+s.LastError
 		}
 		lines = append(lines, line)
+	}
+	if unready != nil {
+		return lines
 	}
 	return append(lines, o.orphans(ctx)...)
 }
