@@ -53,7 +53,8 @@ func (s store) open(tb testing.TB) *backing {
 		tb.Fatal(err)
 	}
 	// A rewrite of the file would fall into one round and not into another. The files of a round are small.
-	r := redistest.Start(tb, "--appendfsync", s.fsync, "--auto-aof-rewrite-percentage", "0", "--bind", host, "--port", port)
+	r := redistest.Start(tb, "--appendfsync", s.fsync, "--auto-aof-rewrite-percentage", "0",
+		"--hash-max-listpack-value", "256", "--bind", host, "--port", port)
 	b := &backing{socket: r.Socket(), host: host, port: port, url: "redis://" + net.JoinHostPort(host, port)}
 	if shards := os.Getenv("BENCH_SHARDS"); shards != "" {
 		b.url += "?shards=" + url.QueryEscape(shards)
