@@ -16,6 +16,7 @@ import (
 	"github.com/imrelay/imrelay/dedupe/dedupetest"
 	"github.com/imrelay/imrelay/dedupe/memdedupe"
 	"github.com/imrelay/imrelay/dedupe/redisdedupe"
+	"github.com/imrelay/imrelay/relay/store/redisconn"
 	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
 )
 
@@ -40,7 +41,7 @@ func TestLikeTheModel(t *testing.T) {
 				T: t, r: rand.New(rand.NewPCG(seed, 1)), clock: clock, raw: rawClient(t, server, db),
 				relays: []dedupe.Store{open(t, url, clock.Now, o), open(t, url, clock.Now, o)},
 				model:  memdedupe.New(memdedupe.Options{Window: testWindow, Lease: testLease, Now: clock.Now}),
-				shards: shards, held: map[string]twin{},
+				conn:   connect(t, url, clock.Now), held: map[string]twin{},
 			}
 			for step := range 1200 {
 				clock.Advance(time.Millisecond)
@@ -78,7 +79,7 @@ type modelled struct {
 	raw    *redis.Client
 	relays []dedupe.Store
 	model  *memdedupe.Ledger
-	shards int
+	conn   *redisconn.Conn
 	held   map[string]twin
 	ids    int
 	log    []string
@@ -265,8 +266,8 @@ func (m *modelled) find() {
 // is held, and every other one that lasts is found when its window is over.
 func (m *modelled) whole() {
 	ctx := m.Context()
-	for n := range m.shards {
-		p := fmt.Sprintf("{imrelay:%d.%d}:", m.shards, n)
+	for _, shard := range m.conn.Shards() {
+		p := shard.Prefix()
 		waiting := m.members(ctx, p+"sends:wait")
 		ready, held := m.members(ctx, p+"sends:ready"), m.members(ctx, p+"sends:held")
 		over := m.members(ctx, p+"sends:over")
@@ -286,7 +287,7 @@ func (m *modelled) whole() {
 			delete(held, lane)
 		}
 		if len(ready)+len(held) > 0 || len(inLine) != len(waiting) {
-			m.Errorf("shard %d: %d lanes without rows, %d rows in lines, %d waiting", n, len(ready)+len(held), len(inLine), len(waiting))
+			m.Errorf("shard %d: %d lanes without rows, %d rows in lines, %d waiting", shard.Index(), len(ready)+len(held), len(inLine), len(waiting))
 		}
 		for _, row := range m.raw.Keys(ctx, p+"send:*").Val() {
 			m.wholeRow(row, strings.TrimPrefix(row, p+"send:"), inLine, over)

@@ -35,7 +35,7 @@ var kinds = []struct {
 	}},
 	{"cluster", func(t *testing.T, args ...string) masters {
 		t.Helper()
-		const key = "{imrelay:16.0}:" // of the first shard
+		const key = "{imrelay:16.0}:" // every master has shards, and so has this one's
 		n := redistest.StartCluster(t, args...)
 		return masters{
 			n.URL, n.Servers[:], func() *redistest.Server { return n.MasterOf(key) },
