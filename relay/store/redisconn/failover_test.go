@@ -16,8 +16,8 @@ import (
 	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
 )
 
-// load calls from several goroutines, each on a shard of its own, until stop. It returns how many calls of each shard had
-// a reply.
+// load calls from several goroutines, each on a shard of its own, until stop. It returns when each has had a reply, and stop
+// how many calls of each shard had.
 func load(t *testing.T, c *redisconn.Conn, wait bool) (stop func() []int64) {
 	t.Helper()
 	done := make([]atomic.Int64, len(c.Shards()))
@@ -44,6 +44,9 @@ func load(t *testing.T, c *redisconn.Conn, wait bool) (stop func() []int64) {
 			}
 		})
 	}
+	for i := range done {
+		eventually(t, "a reply for each shard", func() bool { return done[i].Load() > 0 })
+	}
 	return func() []int64 {
 		close(end)
 		wg.Wait()
@@ -69,7 +72,6 @@ func TestSentinelFailover(t *testing.T) {
 		}
 	}
 	stop := load(t, conn, true)
-	pause(t, 200*time.Millisecond)
 	asked.Freeze()
 	old := s.KillMaster()
 	now, took := s.AwaitPromotion(old)
