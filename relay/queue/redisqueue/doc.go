@@ -10,6 +10,7 @@
 // the first two escaped.
 //
 //	tick                 the last number given: seqs and tokens, which are times in µs as long as there are not too many
+//	skew                 how much the clock was set back since, in µs: the time never goes back
 //	seen:<sum>           "<when> <id>" of the job that has the key, or "<when> -" of our own message
 //	old:<sum>            the same for an imported key, in the shard of its sum, since its chat is not known
 //	job:<id>             hash: l lane, m meta, b body, z its size, c its CRC-32C, q seq, n nonce of the put, a accepted; and

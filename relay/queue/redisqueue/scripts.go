@@ -68,35 +68,40 @@ var (
 // The scripts.
 var (
 	putScript         = script("put", putSource)
-	turnScript        = script("turn", turnSource)
+	turnScript        = relief("turn", turnSource)
 	rememberScript    = script("remember", rememberSource)
-	sightedScript     = script("sighted", sightedSource)
-	takeScript        = script("take", takeSource)
-	settleScript      = script("settle", settleSource)
-	renewScript       = script("renew", renewSource)
-	rouseScript       = script("rouse", rouseSource)
-	statesScript      = script("states", statesSource)
-	reviveScript      = script("revive", reviveSource)
-	dropScript        = script("drop", dropSource)
-	expireScript      = script("expire", expireSource)
-	pauseScript       = script("pause", pauseSource)
-	resumeScript      = script("resume", resumeSource)
-	pausesScript      = script("pauses", pausesSource)
-	getScript         = script("get", getSource)
-	listScript        = script("list", listSource)
-	statsScript       = script("stats", statsSource)
-	accountsScript    = script("accounts", accountsSource)
-	sweepScript       = script("sweep", sweepSource)
-	exportChatsScript = script("exportchats", exportChatsSource)
-	exportKeysScript  = script("exportkeys", exportKeysSource)
-	exportJobsScript  = script("exportjobs", exportJobsSource)
+	sightedScript     = relief("sighted", sightedSource)
+	takeScript        = relief("take", takeSource)
+	settleScript      = relief("settle", settleSource)
+	renewScript       = relief("renew", renewSource)
+	rouseScript       = relief("rouse", rouseSource)
+	statesScript      = relief("states", statesSource)
+	reviveScript      = relief("revive", reviveSource)
+	dropScript        = relief("drop", dropSource)
+	expireScript      = relief("expire", expireSource)
+	pauseScript       = relief("pause", pauseSource)
+	resumeScript      = relief("resume", resumeSource)
+	pausesScript      = relief("pauses", pausesSource)
+	getScript         = relief("get", getSource)
+	listScript        = relief("list", listSource)
+	statsScript       = relief("stats", statsSource)
+	accountsScript    = relief("accounts", accountsSource)
+	sweepScript       = relief("sweep", sweepSource)
+	exportChatsScript = relief("exportchats", exportChatsSource)
+	exportKeysScript  = relief("exportkeys", exportKeysSource)
+	exportJobsScript  = relief("exportjobs", exportJobsSource)
 	importNamesScript = script("importnames", importNamesSource)
 	importPauseScript = script("importpause", importPauseSource)
 	importJobsScript  = script("import", importJobsSource)
 )
 
+// script makes one that takes in, relief one that lets out, or that does neither.
 func script(name, source string) *redisconn.Script {
 	return redisconn.NewScript("queue "+name, shared+source)
+}
+
+func relief(name, source string) *redisconn.Script {
+	return redisconn.NewRelief("queue "+name, shared+source)
 }
 
 // reply reads what a script returned. It keeps the first thing that is not as it should be.

@@ -22,11 +22,19 @@ type Script struct {
 }
 
 // NewScript makes a script. Its name is for errors and logs.
-func NewScript(name, source string) *Script {
-	s := &Script{name: name, source: prelude + source}
+func NewScript(name, source string) *Script { return newScript(name, prelude+source) }
+
+func newScript(name, source string) *Script {
+	s := &Script{name: name, source: source}
 	sum := sha1.Sum([]byte(s.source)) //nolint:gosec // as above
 	s.sha = hex.EncodeToString(sum[:])
 	return s
+}
+
+// NewRelief makes a script that runs although the memory of Redis is full: what takes no more in has to go on, or what is
+// there could never leave.
+func NewRelief(name, source string) *Script {
+	return newScript(name, "#!lua flags=allow-oom\n"+prelude+source)
 }
 
 // Name returns the script's name.

@@ -8,6 +8,20 @@
 -- for a lane that was never taken since it was last empty. Times are in microseconds.
 local P, call = KEYS[1], redis.call
 
+-- The time never goes back, whatever becomes of the clock: leases and dues would stay in the future for as long as it was
+-- set back, or as another server's clock is behind. tick, the last number given, tells how far it had come; what is added
+-- since is kept in skew.
+do
+  local v = call('MGET', P .. 'tick', P .. 'skew')
+  local skew = tonumber(v[2] or 0)
+  now = now + skew
+  local behind = tonumber(v[1] or 0) - now
+  if behind > 1000000 then
+    now = now + behind
+    call('SET', P .. 'skew', string.format('%.0f', skew + behind))
+  end
+end
+
 -- micros is as exact as that of the prelude, and twice as fast: Redis' Lua prints %d as a whole number of 64 bits. It is
 -- needed often, as is stamp. What redis.call is given as a number it prints slowly too: constants are texts.
 local function micros(n) return string.format('%d', n) end
