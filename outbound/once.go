@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -205,14 +206,14 @@ func (c *claims) prolong(es []dedupe.Entry, since time.Time) {
 	}
 }
 
-// age is how long ago the ledger last counted with us. A machine that slept may have stopped one of its clocks, so the
+// age is how long ago the ledger last counted with us; a row that is not ours it may never have. A machine that slept may have stopped one of its clocks, so the
 // longer of what both say.
 func (c *claims) age(id string) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := c.m[id]
 	if h == nil {
-		return 0
+		return math.MaxInt64
 	}
 	now := time.Now()
 	return max(now.Sub(h.since), now.Round(0).Sub(h.since.Round(0)))

@@ -166,7 +166,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // lost says that another has taken the event over.
 func (f *feed) lost(job queue.Job) {
-	f.d.log.Warn("another relay has taken the event over", zap.String("event", "delivery.lost"),
+	f.d.log.Warn("the lease is gone: another relay has the event, or the store has lost it", zap.String("event", "delivery.lost"),
 		zap.String("eventId", job.ID), zap.String("agent", f.name))
 }
 

@@ -51,7 +51,9 @@
 //
 // # Bounds
 //
-// Nothing is kept in this process for a lane or a job. Order holds within a lane; between lanes of one shard the longest
+// Nothing is kept in this process for a lane or a job. In Redis, known and agents keep about 130 bytes for each
+// conversation that there ever was. Of a lane's parked jobs that are due, the hundred that are so for longest are looked
+// at for the one that was accepted first. Order holds within a lane; between lanes of one shard the longest
 // due comes first, between shards nearly so. A lapsed lease is taken back when somebody looks. Redis' clock is the one
 // clock, that of leases too: a local clock that is wrong changes nothing.
 package redisqueue

@@ -11,7 +11,8 @@
 -- repeat or 2 echo; the id that it repeats; how long it has to wait, -1: without an end; 1 if its lane went into a set;
 -- 1 if its conversation is paused now for having had its last turn (see turn.lua).
 --
--- A job of this nonce is there already: the run before this one stored it, and the answer is the same.
+-- A job of this nonce is there already: the run before this one stored it, and the answer is the same but for the last
+-- part of it.
 local nonce, window, px = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 
 -- within returns the id of a sighting that counts, '-' for an echo.

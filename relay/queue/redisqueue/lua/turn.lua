@@ -9,7 +9,8 @@
 -- ARGV[5] for how many µs it is paused then
 -- ARGV[6] reason of that
 --
--- Returns 1 if that ended a turn, else 0. A second run finds the turn ended.
+-- Returns 1 if that ended a turn, else 0. A second run finds the turn ended, unless an event came in between: then the send
+-- counts twice.
 local talk, turns, most, window = P .. 'talk:' .. ARGV[2], P .. 'turns:' .. ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 if call('GET', talk) ~= '1' then return 0 end
 local px = math.ceil(window / 1000) + 60000
