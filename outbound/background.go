@@ -123,7 +123,7 @@ func (s *Sender) enqueue(ctx context.Context, j *job) (Report, *Error) {
 	s.pump.poke()
 	switch {
 	case err != nil:
-		return Report{}, err
+		return Report{}, errQueue(err.Err)
 	case e.Status == dedupe.Conflict:
 		return Report{}, errReused()
 	case e.Status == dedupe.Unknown:

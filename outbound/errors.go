@@ -82,6 +82,13 @@ func errStore(cause error) *Error {
 	return e
 }
 
+// errQueue is for a ledger that did not say whether it took a queued send.
+func errQueue(cause error) *Error {
+	e := errStore(cause)
+	e.Message = "the store cannot take it now and nothing was promised; repeat it later, with a key so that it cannot go twice"
+	return e
+}
+
 // errPace is for a limiter that does not answer, unless it is the caller who did not wait for it.
 func errPace(ctx context.Context, cause error) *Error {
 	if ctx.Err() != nil {

@@ -25,7 +25,7 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 	began := time.Now()
 	r, made := f.circuit.do(job.Lane, func() result { return f.deliver(ctx, target, t) })
 	if errors.Is(r.err, errLost) {
-		f.lost(job)
+		f.lost(t)
 		return
 	}
 	if !made || errors.Is(r.err, errStale) {
@@ -142,7 +142,7 @@ func (f *feed) settle(ctx context.Context, t *try, v queue.Verdict) {
 			f.storeDown.Store(false)
 			return
 		case errors.Is(err, queue.ErrLeaseLost):
-			f.lost(t.lease.Job)
+			f.lost(t)
 			return
 		}
 		f.storeFailed(ctx, err)
@@ -164,10 +164,12 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// lost says that another has taken the event over.
-func (f *feed) lost(job queue.Job) {
+// lost says that the event is not ours any more.
+func (f *feed) lost(t *try) {
+	job := t.lease.Job
 	f.d.log.Warn("the lease is gone: another relay has the event, or the store has lost it", zap.String("event", "delivery.lost"),
-		zap.String("eventId", job.ID), zap.String("agent", f.name))
+		zap.String("eventId", job.ID), zap.String("im", job.Lane.Account), zap.String("sender", t.note.Sender),
+		zap.String("conversationId", job.Lane.Conversation), zap.String("agent", f.name))
 }
 
 // attemptFields is how many fields the line of an attempt has at most.

@@ -67,6 +67,9 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	defer func() { _ = closeLog() }() // nothing can be logged about it any more
 	o.Log, o.Level = log, level
 	d, err := daemon.New(ctx, cfg, o)
+	if err != nil && ctx.Err() != nil {
+		return nil // it was told to stop before it had begun
+	}
 	if err != nil {
 		return startFailure(cfg, err)
 	}

@@ -21,6 +21,9 @@ const lookEvery = time.Second
 // ErrMoving says that a migration of the data is under way, or was broken off. It is to be ended, or begun anew.
 var ErrMoving = errors.New("a migration of the data in Redis is under way; when it was broken off, run imrelay store migrate again")
 
+// ErrNotMover says that the migration in the mark is not, or no longer, that of the connection. Nothing was changed.
+var ErrNotMover = errors.New("the migration is not ours")
+
 // LayoutError says that the data is spread over another number of shards.
 type LayoutError struct {
 	// Has is the number in Redis, Want that of the URL.
@@ -89,9 +92,11 @@ func (c *Conn) Ready(ctx context.Context) error {
 		return err
 	}
 	if _, ok := c.client.(*redis.ClusterClient); !ok {
-		return nil
+		// The replicas that are waited for have to be there too.
+		_, err := c.submit(ctx, "", []Call{{Script: touchScript, Shard: c.shards[0], Sync: true}})
+		return err
 	}
-	// Each shard may be with another server.
+	// Each shard may be with another server. One without a replica is no reason to turn everything away from all relays.
 	calls := make([]Call, len(c.shards))
 	for i, s := range c.shards {
 		calls[i] = Call{Script: touchScript, Shard: s}
@@ -104,10 +109,12 @@ func (c *Conn) Ready(ctx context.Context) error {
 // second. The connection must have been opened with Moving.
 func (c *Conn) BeginMove(ctx context.Context) error { return c.move(ctx, "begin") }
 
-// EndMove marks that all data is here, in as many shards as the connection has: relays may start.
+// EndMove marks that all data is here, in as many shards as the connection has: relays may start. It may be repeated; an
+// error leaves open whether it was done (see [Conn.Layout]), but for [ErrNotMover].
 func (c *Conn) EndMove(ctx context.Context) error { return c.move(ctx, "end") }
 
-// AbandonMove marks that the migration was given up and nothing has changed for the relays.
+// AbandonMove marks that the migration was given up and nothing has changed for the relays. It is [ErrNotMover] when the
+// migration has ended, was given up already, or is another one's by now.
 func (c *Conn) AbandonMove(ctx context.Context) error { return c.move(ctx, "abandon") }
 
 func (c *Conn) move(ctx context.Context, step string) error {
@@ -122,8 +129,10 @@ func (c *Conn) move(ctx context.Context, step string) error {
 	}
 	if v, _ := replies[0].(int64); v > Version {
 		return &VersionError{Has: int(v), Known: Version}
+	} else if v == 0 {
+		return fmt.Errorf("%s a migration: %w", step, ErrNotMover)
 	}
-	return c.look(ctx)
+	return nil
 }
 
 // look reads the mark, writes it where there is none, and says that this relay runs.

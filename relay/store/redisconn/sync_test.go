@@ -24,6 +24,12 @@ func TestWhatIsFoundIsWaitedFor(t *testing.T) {
 	if _, err := reader.Do(t.Context(), call); !errors.Is(err, redisconn.ErrUnavailable) {
 		t.Errorf("with a frozen replica: got %v, want ErrUnavailable", err)
 	}
+	if err := reader.Ready(t.Context()); !errors.Is(err, redisconn.ErrUnavailable) {
+		t.Errorf("Ready with a frozen replica: got %v, want ErrUnavailable", err)
+	}
 	s.Servers[1].Thaw()
 	back(t, reader, call)
+	if err := reader.Ready(t.Context()); err != nil {
+		t.Errorf("Ready with a replica: %v", err)
+	}
 }
