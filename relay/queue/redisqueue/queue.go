@@ -84,8 +84,8 @@ var (
 // Open makes the queue of what Redis holds. The connection stays the caller's to close, after the queue.
 func Open(ctx context.Context, conn *redisconn.Conn, o Options) (*Queue, error) {
 	o.fill()
-	if err := conn.Ready(ctx); err != nil {
-		return nil, explain("open queue", err)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
 	}
 	var id [8]byte
 	if _, err := rand.Read(id[:]); err != nil {
