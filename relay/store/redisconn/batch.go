@@ -112,7 +112,7 @@ func (n *node) settle(ctx context.Context, p *pipeline) []*task {
 		case elsewhere:
 			n.conn.later(ctx, t, err)
 		case away, replica:
-			failures, failure = append(failures, t), err
+			failures, failure = append(failures, t), heard(server, err)
 		}
 		worst = max(worst, f)
 	}

@@ -1,6 +1,7 @@
 package redisconn
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -37,6 +38,8 @@ const (
 	redialAfter = 50 * time.Millisecond
 	// poolSize bounds the connections to one server: the lanes', and those of single commands.
 	poolSize = 32
+	// maxSaid is how much of an error is kept.
+	maxSaid = 512
 	// bufferSize is for a pipeline's commands and replies.
 	bufferSize = 64 << 10
 )
@@ -186,7 +189,8 @@ func (d *dials) end(addr string, drops int, conn net.Conn, err error) net.Conn {
 		err = errDropped
 	}
 	if err != nil {
-		p.fail(dialError{err})
+		// Only of Sentinels does a dial tell what they said.
+		p.fail(dialError{heard(sentinel, err)})
 		return dead{p.failed}
 	}
 	s := &socket{Conn: conn, dials: d, peer: p}
@@ -219,12 +223,21 @@ type socket struct {
 	dials *dials
 	peer  *peer
 	heard atomic.Bool
+	// said is the error that the server last said before.
+	said atomic.Pointer[string]
 }
 
 // Read reads.
 func (s *socket) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
-	if n > 0 && b[0] != '-' && !s.heard.Load() {
+	if n == 0 || s.heard.Load() {
+		return n, err
+	}
+	if line, isError := bytes.CutPrefix(b[:n], []byte("-")); isError {
+		line, _, _ = bytes.Cut(line[:min(len(line), maxSaid)], []byte("\r\n"))
+		said := string(line)
+		s.said.Store(&said)
+	} else {
 		s.heard.Store(true)
 		s.dials.mu.Lock()
 		s.peer.failed, s.peer.trying = nil, false
@@ -237,11 +250,23 @@ func (s *socket) Read(b []byte) (int, error) {
 func (s *socket) Close() error {
 	s.dials.mu.Lock()
 	if _, first := s.peer.open[s]; first && !s.heard.Load() {
-		s.peer.fail(errMute)
+		s.peer.fail(s.verdict())
 	}
 	delete(s.peer.open, s)
 	s.dials.mu.Unlock()
 	return s.Conn.Close()
+}
+
+// verdict is why a connection was good for nothing.
+func (s *socket) verdict() error {
+	said := s.said.Load()
+	if said == nil {
+		return errMute
+	}
+	if e := refusalIn(server, *said); e != nil {
+		return e
+	}
+	return saidError{who: server, reply: *said}
 }
 
 // SyscallConn lets the pool see whether an idle connection was closed by the other side.
@@ -265,7 +290,7 @@ func (nothing) Read(func(uintptr) bool) error { return nil }
 func (nothing) Write(func(uintptr) bool) error { return nil }
 
 var (
-	errMute    = errors.New("connect: the server refuses connections, or says nothing")
+	errMute    = errors.New("connect: the server closes connections, or says nothing")
 	errDropped = errors.New("the server is no master any more")
 )
 
@@ -274,6 +299,14 @@ type dialError struct{ reason error }
 
 // Error implements error.
 func (e dialError) Error() string { return "connect: " + e.reason.Error() }
+
+// Unwrap shows a refusal, which is no reply any more.
+func (e dialError) Unwrap() error {
+	if refused, ok := e.reason.(*RefusedError); ok { //nolint:errorlint // nothing wraps it here
+		return refused
+	}
+	return nil
+}
 
 // dead is a connection that was never made.
 type dead struct{ err error }

@@ -62,7 +62,11 @@ func (c *Conn) route(ctx context.Context, s Shard) (*node, error) {
 
 func (c *Conn) master(ctx context.Context, s Shard) (*redis.Client, error) {
 	if cluster, ok := c.client.(*redis.ClusterClient); ok {
-		return cluster.MasterForKey(ctx, s.prefix)
+		client, err := cluster.MasterForKey(ctx, s.prefix)
+		if err != nil {
+			return nil, heard(server, err)
+		}
+		return client, nil
 	}
 	return c.client.(*redis.Client), nil
 }
@@ -188,6 +192,7 @@ func rest(ctx context.Context, d time.Duration) bool {
 
 // failed notes that the server could not do it.
 func (n *node) failed(err error) {
+	err = heard(server, err)
 	n.blocked.Store(true)
 	fails := n.fails.Add(1)
 	n.mu.Lock()

@@ -61,10 +61,118 @@ func TestPasswords(t *testing.T) {
 			if !errors.Is(err, redisconn.ErrUnavailable) || !strings.Contains(err.Error(), c.why) {
 				t.Fatalf("got %v, want ErrUnavailable because of %s", err, c.why)
 			}
+			refused, _ := errors.AsType[*redisconn.RefusedError](err)
+			if refused == nil || refused.Code != c.why || refused.Server != "Redis" {
+				t.Errorf("got %v, want it told as a refusal", err)
+			}
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("the error shows the password: %v", err)
 			}
 		})
+	}
+}
+
+// TestRefusals opens where only a part refuses: the Sentinels, the master behind them, a Cluster, or a command.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	sentinels, masters, cluster, one := redistest.StartSentinel(t), redistest.StartSentinel(t), redistest.StartCluster(t), redistest.Start(t)
+	for _, s := range sentinels.Sentinels {
+		protect(t, s)
+	}
+	for _, s := range append(cluster.Servers[:], masters.Servers[:]...) {
+		protect(t, s)
+	}
+	acl := one.Client().Do(t.Context(), "ACL", "SETUSER", "limited", "on", ">hunter2", "~*", "&*", "+@all", "-eval", "-evalsha")
+	if err := acl.Err(); err != nil {
+		t.Fatal(err)
+	}
+	at := func(url string) string { return strings.Replace(url, "://", "://:hunter3@", 1) }
+	for name, c := range map[string]struct{ url, server, code string }{
+		"the Sentinels want a password":       {sentinels.URL(""), "Sentinel", "NOAUTH"},
+		"the Sentinels want another password": {sentinels.URL("sentinel_password=hunter3"), "Sentinel", "WRONGPASS"},
+		"the master wants a password":         {masters.URL(""), "Redis", "NOAUTH"},
+		"the master wants another password":   {at(masters.URL("")), "Redis", "WRONGPASS"},
+		"the Cluster wants a password":        {cluster.URL(""), "Redis", "NOAUTH"},
+		"the Cluster wants another password":  {at(cluster.URL("")), "Redis", "WRONGPASS"},
+		"the user may run no script":          {"unix://limited:hunter2@" + one.Socket(), "Redis", "NOPERM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := tryOpen(t, optionsOf(c.url))
+			refused, _ := errors.AsType[*redisconn.RefusedError](err)
+			if refused == nil || refused.Server != c.server || refused.Code != c.code || !errors.Is(err, redisconn.ErrUnavailable) {
+				t.Errorf("got %v, want ErrUnavailable because of %s of %s", err, c.code, c.server)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter") {
+				t.Errorf("the error shows the password: %v", err)
+			}
+		})
+	}
+}
+
+// protect sets the password hunter2.
+func protect(tb testing.TB, s *redistest.Server) {
+	tb.Helper()
+	if err := s.Client().Do(tb.Context(), "ACL", "SETUSER", "default", "resetpass", ">hunter2").Err(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// TestARefusalWhileRunning changes the password under a connection, and back.
+func TestARefusalWhileRunning(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	conn := open(t, "unix://:hunter3@"+s.Socket())
+	call := redisconn.Call{Script: count, Shard: conn.Shards()[0]}
+	do(t, conn, count)
+	admin := s.Client()
+	for _, args := range [][]any{{"ACL", "SETUSER", "default", "resetpass", ">hunter2"}, {"CLIENT", "KILL", "TYPE", "normal"}} {
+		if err := admin.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "calls are refused", func() bool {
+		_, err := conn.Do(t.Context(), call)
+		refused, _ := errors.AsType[*redisconn.RefusedError](err)
+		return refused != nil && refused.Code == "WRONGPASS" && errors.Is(err, redisconn.ErrUnavailable)
+	})
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "default", ">hunter3").Err(); err != nil {
+		t.Fatal(err)
+	}
+	back(t, conn, call)
+}
+
+// TestAStrangerRepeatsThePassword connects to what knows neither HELLO nor AUTH, and says so with their arguments.
+func TestAStrangerRepeatsThePassword(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for b := make([]byte, 1024); ; {
+					if _, err := conn.Read(b); err != nil {
+						return
+					}
+					_, _ = conn.Write([]byte("-ERR unknown command 'AUTH', with args beginning with: 'hunter2'\r\n"))
+				}
+			}()
+		}
+	}()
+	err = tryOpen(t, optionsOf("redis://:hunter2@"+l.Addr().String()))
+	if !errors.Is(err, redisconn.ErrUnavailable) || !strings.Contains(err.Error(), "refuses: ERR") {
+		t.Errorf("got %v, want ErrUnavailable with the code of the reply", err)
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error shows the password: %v", err)
 	}
 }
 
