@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,7 +14,10 @@ import (
 	"github.com/imrelay/imrelay/dedupe/redisdedupe"
 	"github.com/imrelay/imrelay/outbound/limit/redislimit"
 	"github.com/imrelay/imrelay/relay/config"
+	"github.com/imrelay/imrelay/relay/httpapi"
+	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/queue/redisqueue"
+	"github.com/imrelay/imrelay/relay/secret"
 	"github.com/imrelay/imrelay/relay/store/redisconn"
 )
 
@@ -59,7 +63,8 @@ func (s *store) share(ctx context.Context, cfg config.Config, o Options) error {
 func dial(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, error) {
 	patience, cancel := context.WithTimeout(ctx, redisPatience)
 	defer cancel()
-	for told := false; ; told = true {
+	var last error
+	for {
 		conn, err := redisconn.Open(patience, redisconn.Options{
 			URL: cfg.Redis, Insecure: o.Insecure, Log: o.Log,
 		})
@@ -69,12 +74,16 @@ func dial(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, e
 		if e := lasting(err); e != nil {
 			return nil, cfg.Mistake("redis", e.Error())
 		}
+		if last != nil && ctx.Err() != context.Canceled && patience.Err() != nil {
+			return nil, fmt.Errorf("open the store: %w", last)
+		}
 		if !errors.Is(err, redisconn.ErrUnavailable) || errors.Is(err, redisconn.ErrMoving) {
 			return nil, fmt.Errorf("open the store: %w", err)
 		}
-		if !told {
+		if last == nil {
 			o.Log.Warn("Redis is not there yet; waiting for it", zap.String("event", "store.waiting"), zap.Error(err))
 		}
+		last = err
 		select {
 		case <-patience.Done():
 			return nil, fmt.Errorf("open the store: %w", err)
@@ -93,6 +102,9 @@ func lasting(err error) error {
 		return e
 	}
 	if e, ok := errors.AsType[*redisconn.URLError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*redisconn.RefusedError](err); ok {
 		return e
 	}
 	return nil
@@ -132,14 +144,14 @@ func alone(ctx context.Context, dir string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, neighbourWait)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, run.URL+"/healthz", nil)
-	if err != nil {
-		return nil
+	if !takes(ctx, run.URL, run.AdminToken) || takes(ctx, run.URL, rand.Text()) {
+		return nil // its process or its port is somebody else's by now
 	}
-	resp, err := (&http.Client{}).Do(req)
-	if err != nil {
-		return nil // its process is somebody else's by now
-	}
-	resp.Body.Close()
 	return &LockedError{PID: run.PID}
+}
+
+// takes says whether a relay answers there that takes the admin token. Its store may be away.
+func takes(ctx context.Context, url, token string) bool {
+	_, err := httpapi.NewClient(url, secret.New(token), &http.Client{}).List(ctx, queue.Filter{Limit: 1})
+	return err == nil || errors.Is(err, queue.ErrUnavailable)
 }

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -73,26 +75,86 @@ func TestRedisRefused(t *testing.T) {
 	}
 }
 
-// A data folder whose run file is of a relay that answers is refused; one that was left behind is not.
-func TestRedisFolder(t *testing.T) {
+// A password that Redis does not take is a mistake that is told at once; of a Redis that stays away its own error is.
+func TestRedisUnreachable(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	there := newFake(t, says(http.StatusOK, `{"status":"healthy"}`))
+	if err := server.Client().Do(t.Context(), "ACL", "SETUSER", "default", "resetpass", ">hush-redis").Err(); err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []struct {
 		name, url string
-		locked    bool
+		mistake   bool
+		want      string
 	}{
-		{"of a relay that runs", there.URL, true},
-		{"of one that is gone", "http://127.0.0.1:1", false},
+		{"no password", server.URL(""), true, "NOAUTH"},
+		{"another password", "unix://:hush-other@" + server.Socket(), true, "WRONGPASS"},
+		{"nobody is there", "redis://127.0.0.1:1", false, "connection refused"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			// It ends amid the second connect.
+			ctx, cancel := context.WithTimeout(t.Context(), 1800*time.Millisecond)
+			defer cancel()
+			cfg := parse(t, fmt.Sprintf(onRedis(row.url), "http://127.0.0.1:1", "http://127.0.0.1:1", t.TempDir()))
+			began := time.Now()
+			_, err := daemon.New(ctx, cfg, daemon.Options{Log: zap.NewNop()})
+			mistake, _ := errors.AsType[*config.Error](err)
+			if err == nil || (mistake != nil) != row.mistake || !strings.Contains(err.Error(), row.want) ||
+				strings.Contains(err.Error(), "hush") {
+				t.Errorf("got %v after %v, want an error that says %s, a mistake: %v", err, time.Since(began), row.want, row.mistake)
+			}
+		})
+	}
+}
+
+// A password that is changed under a relay is an outage, and over once it is right again.
+func TestRedisPasswordChanges(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	r := start(t, onRedis("unix://:hush-one@"+server.Socket()+"?shards=4"))
+	admin := server.Client()
+	for _, args := range [][]any{{"ACL", "SETUSER", "default", "resetpass", ">hush-two"}, {"CLIENT", "KILL", "TYPE", "normal"}} {
+		if err := admin.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "an event is refused", func() bool { return r.inbound(text(1, "a", "x")).status == http.StatusServiceUnavailable })
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "default", ">hush-one").Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "an event is taken", func() bool { return r.inbound(text(1, "a", "x")).status == http.StatusOK })
+}
+
+// A data folder whose run file is of a relay that answers is refused, also when that has no store; one that was left
+// behind is not, whoever answers at its address by now.
+func TestRedisFolder(t *testing.T) {
+	t.Parallel()
+	server, lost := redistest.Start(t), redistest.Start(t)
+	there, away := start(t, onRedis(server.URL("shards=4"))), start(t, onRedis(lost.URL("")))
+	lost.Kill()
+	stranger := newFake(t, says(http.StatusOK, `{"status":"healthy"}`))
+	down := newFake(t, says(http.StatusServiceUnavailable, `{"error":{"code":"store_unavailable","message":"x"}}`))
+	for _, row := range []struct {
+		name, url, token string
+		locked           bool
+	}{
+		{"of a relay that runs", there.url, adminToken, true},
+		{"of a relay whose Redis is away", away.url, adminToken, true},
+		{"of one that is gone", "http://127.0.0.1:1", adminToken, false},
+		{"of one whose port another relay has", there.url, "hush-former-token", false},
+		{"of one whose port another program has", stranger.URL, adminToken, false},
+		{"of one whose port is a gateway's", down.URL, adminToken, false},
+		{"without a token", there.url, "", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			data := t.TempDir()
-			file := fmt.Sprintf(`{"pid":%d,"url":%q}`, os.Getppid(), row.url)
+			file := fmt.Sprintf(`{"pid":%d,"url":%q,"adminToken":%q}`, os.Getppid(), row.url, row.token)
 			if err := os.WriteFile(filepath.Join(data, "run.json"), []byte(file), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cfg := parse(t, fmt.Sprintf(onRedis(server.URL("")), "http://127.0.0.1:1", "http://127.0.0.1:1", data))
+			cfg := parse(t, fmt.Sprintf(onRedis(server.URL("shards=4")), "http://127.0.0.1:1", "http://127.0.0.1:1", data))
 			d, err := daemon.New(t.Context(), cfg, daemon.Options{Log: zap.NewNop()})
 			if err == nil {
 				err = d.Close()
