@@ -27,6 +27,12 @@ var (
 	ErrOccupied = errors.New("the target holds the data of relays already")
 	// ErrClocks says that Redis has another time than this machine.
 	ErrClocks = errors.New("the clocks of this machine and of Redis differ")
+	// ErrMoved says that the move is done, and only what comes after it failed: what is said with it.
+	ErrMoved = errors.New("the store is moved")
+	// ErrUnsure says that Redis did not tell whether the last step was done. Nothing is lost either way.
+	ErrUnsure = errors.New("it is not known whether the store is moved")
+
+	errAnother = errors.New("another move to this target has begun")
 )
 
 // RelaysError says that relays run on one side of a move.
@@ -72,7 +78,7 @@ func (e *MismatchError) Error() string {
 
 // What bounds a move.
 const (
-	// copyPatience is how long a piece is tried again while Redis is out of reach.
+	// copyPatience is how long a piece, or a step, is tried again while Redis is out of reach.
 	copyPatience = 30 * time.Second
 	copyPause    = 500 * time.Millisecond
 	// watchEvery is how often a source that others can reach is looked at for relays. They are seen for 5 s.
@@ -150,7 +156,7 @@ type move struct {
 	undo     teardown
 	from, to side
 	same     bool // both are on one Redis
-	begun    bool // the target is marked
+	begun    bool // the target is marked, or may be
 	done     bool // all is copied, and relays may start
 	began    time.Time
 	watched  time.Time
@@ -209,18 +215,23 @@ func (m *move) piece(ctx context.Context, load func(context.Context) error) erro
 	if err := m.watch(ctx); err != nil {
 		return err
 	}
+	err := again(ctx, load)
+	if err == nil && m.o.Progress != nil {
+		m.o.Progress(m.progress)
+	}
+	return err
+}
+
+// again repeats what can be repeated while Redis is out of reach.
+func again(ctx context.Context, do func(context.Context) error) error {
 	patience := retry.WithMaxDuration(copyPatience, retry.NewConstant(copyPause))
-	err := retry.Do(ctx, patience, func(ctx context.Context) error {
-		err := load(ctx)
+	return retry.Do(ctx, patience, func(ctx context.Context) error {
+		err := do(ctx)
 		if errors.Is(err, redisconn.ErrUnavailable) {
 			return retry.RetryableError(err)
 		}
 		return err
 	})
-	if err == nil && m.o.Progress != nil {
-		m.o.Progress(m.progress)
-	}
-	return err
 }
 
 // watch is alone, now and then.

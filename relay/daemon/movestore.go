@@ -19,8 +19,8 @@ import (
 // storeFile is the embedded store's file in its folder. It is not made by looking for it.
 const storeFile = "imrelay.db"
 
-// abandonTime bounds what is done for a move that failed, also when its context has ended.
-const abandonTime = time.Minute
+// lastTime bounds what is done for a move although its context has ended: the last step, and what a failed one leaves.
+const lastTime = time.Minute
 
 // openSource opens what is moved.
 func (m *move) openSource(ctx context.Context) error {
@@ -135,7 +135,7 @@ func (m *move) begin(ctx context.Context) error {
 	}
 	shards, keep := len(m.to.conn.Shards()), 0
 	if m.same {
-		if has.Shards == shards && has.Mover == "" && len(m.from.conn.Shards()) != shards {
+		if old := len(m.from.conn.Shards()); has == (redisconn.Layout{Shards: shards, From: old}) && old != shards {
 			return m.finished(ctx)
 		}
 		keep = has.Shards
@@ -154,14 +154,34 @@ func (m *move) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := m.to.conn.BeginMove(ctx); err != nil {
-		return fmt.Errorf("begin the move: %w", err)
+	if err := m.take(ctx, keep); err != nil {
+		return err
 	}
-	m.begun = true
 	if _, err := m.to.conn.Remove(ctx, keep); err != nil {
 		return fmt.Errorf("remove what an earlier move left: %w", err)
 	}
 	return nil
+}
+
+// take marks the target, whose relays use so many shards. From then on no other move can end: should one have ended since
+// we looked, what it has brought is in use.
+func (m *move) take(ctx context.Context, shards int) error {
+	m.begun = true
+	if err := m.to.conn.BeginMove(ctx); err != nil {
+		return fmt.Errorf("begin the move: %w", err)
+	}
+	has, err := m.to.conn.Layout(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the target: %w", err)
+	}
+	if has.Shards == shards {
+		return nil
+	}
+	m.begun = false
+	if err := m.to.conn.AbandonMove(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errAnother, err)
+	}
+	return errAnother
 }
 
 // sound looks whether a source on Redis is what the configuration says.
@@ -230,42 +250,82 @@ func (m *move) alone(ctx context.Context) error {
 		return fmt.Errorf("look at the target: %w", err)
 	}
 	if l.Mover != m.to.conn.Instance() {
-		return errors.New("another move to this target has begun")
+		return errAnother
 	}
 	return nil
 }
 
-// end lets relays start on the target. Of a store on the same Redis the old keys are removed.
+// end lets relays start on the target. Of a store on the same Redis the old keys are removed. To be interrupted is too late
+// from here on: who does not know whether the mark has changed knows not which keys are of use.
 func (m *move) end(ctx context.Context) error {
-	if err := m.to.conn.EndMove(ctx); err != nil {
-		return fmt.Errorf("end the move: %w", err)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	m.begun = false
+	if err := m.settle(ctx); err != nil {
+		return err
+	}
 	if !m.same {
 		return nil
 	}
 	return m.finished(ctx)
 }
 
+// settle ends the move, and whatever the answer was it finds out what became of it.
+func (m *move) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTime)
+	defer cancel()
+	err := again(ctx, m.to.conn.EndMove)
+	if err == nil {
+		m.begun = false
+		return nil
+	}
+	has, unread := m.layout(ctx)
+	switch {
+	case unread != nil:
+		return fmt.Errorf("%w: end the move: %w", ErrUnsure, err)
+	case has.Shards == len(m.to.conn.Shards()) && has.Mover == "":
+		// It may lack replicas: the old keys stay until somebody begins again.
+		m.begun = false
+		return fmt.Errorf("%w: end the move: %w", ErrMoved, err)
+	}
+	return fmt.Errorf("end the move: %w", err)
+}
+
+// layout reads the target's mark, again while Redis is out of reach.
+func (m *move) layout(ctx context.Context) (l redisconn.Layout, err error) {
+	err = again(ctx, func(ctx context.Context) (err error) {
+		l, err = m.to.conn.Layout(ctx)
+		return err
+	})
+	return l, err
+}
+
 // finished removes what is left of the old layout.
 func (m *move) finished(ctx context.Context) (err error) {
 	m.done = true
-	if m.removed, err = m.to.conn.Remove(ctx, len(m.to.conn.Shards())); err != nil {
-		return fmt.Errorf("remove the old keys: %w", err)
+	if m.removed, err = m.to.conn.RemoveLayout(ctx, len(m.from.conn.Shards())); err != nil {
+		return fmt.Errorf("%w: remove the old keys: %w", ErrMoved, err)
 	}
 	return nil
 }
 
-// abandon lets relays go on as before, where they share the Redis: they can do so, since their layout is whole.
+// abandon lets relays go on as before, where they share the Redis: they can do so, since their layout is whole. What was
+// copied is removed only once the mark says that theirs is the layout in use, and that this move can no longer end.
 func (m *move) abandon(ctx context.Context) error {
 	if !m.begun || !m.same {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTime)
 	defer cancel()
-	_, err := m.to.conn.Remove(ctx, len(m.from.conn.Shards()))
-	if err = errors.Join(err, m.to.conn.AbandonMove(ctx)); err != nil {
+	if err := again(ctx, m.to.conn.AbandonMove); err != nil && !errors.Is(err, redisconn.ErrNotMover) {
 		return fmt.Errorf("give the move up: %w", err)
+	}
+	has, err := m.layout(ctx)
+	if err == nil && has.Shards == len(m.from.conn.Shards()) && has.Mover == "" {
+		_, err = m.to.conn.RemoveLayout(ctx, len(m.to.conn.Shards()))
+	}
+	if err != nil {
+		return fmt.Errorf("remove what was copied: %w", err)
 	}
 	return nil
 }

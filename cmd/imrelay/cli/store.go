@@ -169,6 +169,12 @@ func migrateFailure(err error) error {
 		return failureOf(e)
 	}
 	switch {
+	case errors.Is(err, daemon.ErrMoved):
+		return failed(err, "give the relays the new URL and start them; where the old keys are in the same Redis, begin again "+
+			"to have them removed")
+	case errors.Is(err, daemon.ErrUnsure):
+		return failed(err, "nothing is lost; begin again when Redis can be reached: a target that then is said to hold "+
+			"data has all of it")
 	case errors.Is(err, context.Canceled):
 		return &failure{code: codeFailed, what: "interrupted", hint: "the store is as it was; begin again", err: err}
 	case errors.Is(err, daemon.ErrNoStore):

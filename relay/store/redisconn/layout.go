@@ -13,23 +13,30 @@ type Layout struct {
 	Shards int
 	// Mover is who moves data here, by the name of its connection (see [Conn.Instance]); empty: nobody.
 	Mover string
+	// From is the number of shards before the last migration, if that was one within this Redis, and none has begun since;
+	// else 0. Its keys are of no use any more.
+	From int
 }
+
+var layoutScript = NewScript("layout", "return redis.call('HMGET', KEYS[1], 'shards', 'moving', 'from')")
 
 // Layout reads the mark.
 func (c *Conn) Layout(ctx context.Context) (Layout, error) {
-	replies, err := c.submit(ctx, "", []Call{{Script: storeScript, Shard: mark, Args: []any{c.target.Shards, Version, "moving"}}})
+	replies, err := c.submit(ctx, "", []Call{{Script: layoutScript, Shard: mark}})
 	if err != nil {
 		return Layout{}, err
 	}
 	fields, _ := replies[0].([]any)
-	if len(fields) < 3 {
+	if len(fields) != 3 {
 		return Layout{}, errors.New("read the mark of the store: the script returned something else")
 	}
 	var l Layout
-	l.Mover, _ = fields[2].(string)
-	if text, _ := fields[0].(string); text != "" {
-		if l.Shards, err = strconv.Atoi(text); err != nil {
-			return Layout{}, fmt.Errorf("read the mark of the store: %w", err)
+	l.Mover, _ = fields[1].(string)
+	for i, n := range map[int]*int{0: &l.Shards, 2: &l.From} {
+		if text, _ := fields[i].(string); text != "" {
+			if *n, err = strconv.Atoi(text); err != nil {
+				return Layout{}, fmt.Errorf("read the mark of the store: %w", err)
+			}
 		}
 	}
 	return l, nil

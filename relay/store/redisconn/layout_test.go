@@ -1,6 +1,7 @@
 package redisconn_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/imrelay/imrelay/relay/secret"
@@ -40,6 +41,15 @@ func TestLayout(t *testing.T) {
 		t.Fatalf("EndMove: %v", err)
 	}
 	want("after moving", redisconn.Layout{Shards: 8})
+	if err := c.AbandonMove(t.Context()); !errors.Is(err, redisconn.ErrNotMover) {
+		t.Errorf("AbandonMove of what has ended: got %v, want %v", err, redisconn.ErrNotMover)
+	}
+	want("when that was refused", redisconn.Layout{Shards: 8})
+	next := open("shards=2", true)
+	if err := errors.Join(next.BeginMove(t.Context()), next.EndMove(t.Context())); err != nil {
+		t.Fatalf("move again: %v", err)
+	}
+	want("after moving again", redisconn.Layout{Shards: 2, From: 8})
 	if err := c.Forget(t.Context()); err != nil {
 		t.Fatalf("Forget: %v", err)
 	}

@@ -19,10 +19,24 @@ const removeStep = 500
 // Remove removes all keys of the shards of every layout but that of keep shards; 0 keeps none. It returns how many there
 // were. It looks at every key of the database once, a few at a time, and is for layouts that no relay uses.
 func (c *Conn) Remove(ctx context.Context, keep int) (int, error) {
+	kept := layoutPrefix(keep)
+	return c.remove(ctx, func(key string) bool { return !strings.HasPrefix(key, kept) })
+}
+
+// RemoveLayout is Remove for the keys of the layout of so many shards, and of no other.
+func (c *Conn) RemoveLayout(ctx context.Context, shards int) (int, error) {
+	dropped := layoutPrefix(shards)
+	return c.remove(ctx, func(key string) bool { return strings.HasPrefix(key, dropped) })
+}
+
+// layoutPrefix is what the keys of a layout begin with.
+func layoutPrefix(shards int) string { return "{imrelay:" + strconv.Itoa(shards) + "." }
+
+// remove removes the keys of shards for which drop says so.
+func (c *Conn) remove(ctx context.Context, drop func(key string) bool) (int, error) {
 	var removed atomic.Int64
-	kept := "{imrelay:" + strconv.Itoa(keep) + "."
 	err := c.scan(ctx, func(ctx context.Context, master *redis.Client, keys []string) error {
-		keys = slices.DeleteFunc(keys, func(k string) bool { return strings.HasPrefix(k, kept) })
+		keys = slices.DeleteFunc(keys, func(k string) bool { return !drop(k) })
 		if len(keys) == 0 {
 			return nil
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
 )
 
-// TestRemoveAllButOneLayout removes the keys of all layouts but one, and none of those that are no relay's.
+// TestRemoveAllButOneLayout removes the keys of one layout, then of all but one, and none of those that are no relay's.
 func TestRemoveAllButOneLayout(t *testing.T) {
 	t.Parallel()
 	const many = 3000
@@ -45,7 +45,13 @@ func TestRemoveAllButOneLayout(t *testing.T) {
 		t.Fatalf("SET: %v", err)
 	}
 	before := count()
-	for _, r := range []struct{ keep, removed, left int }{{1, 3 * many, many}, {1, 0, many}, {0, many, 0}, {0, 0, 0}} {
+	if got, err := c.RemoveLayout(t.Context(), 16); err != nil || got != many {
+		t.Errorf("RemoveLayout: got %d, %v, want %d", got, err, many)
+	}
+	if got, want := count(), before-many; got != want {
+		t.Errorf("keys after it: got %d, want %d", got, want)
+	}
+	for _, r := range []struct{ keep, removed, left int }{{1, 2 * many, many}, {1, 0, many}, {0, many, 0}, {0, 0, 0}} {
 		got, err := c.Remove(t.Context(), r.keep)
 		if err != nil || got != r.removed {
 			t.Errorf("Remove all but %d: got %d, %v, want %d", r.keep, got, err, r.removed)

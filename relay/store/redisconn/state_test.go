@@ -244,6 +244,7 @@ func TestStoreScript(t *testing.T) {
 	t.Cleanup(func() { _ = conn.Close() })
 	key := conn.Shards()[0].Prefix()
 	store, move := scriptFile(t, "store.lua"), scriptFile(t, "move.lua")
+	ended := map[string]string{"shards": "8", "version": "3", "imported": "1790000000123457", "from": "4"}
 	for _, step := range []struct {
 		name   string
 		script *redisconn.Script
@@ -261,9 +262,16 @@ func TestStoreScript(t *testing.T) {
 		{"a migration begins", move, []any{"begin", "me", 8, 3}, int64(1), map[string]string{"shards": "4", "version": "3", "moving": "me"}},
 		{"and again", move, []any{"begin", "me", 8, 3}, int64(1), map[string]string{"shards": "4", "version": "3", "moving": "me"}},
 		{"a relay sees it and writes nothing", store, []any{4, 4, "own"}, []any{"4", "3", "me", "", int64(0)}, map[string]string{"shards": "4", "version": "3", "moving": "me"}},
+		{"another one cannot abandon it", move, []any{"abandon", "you", 8, 3}, int64(0), map[string]string{"shards": "4", "version": "3", "moving": "me"}},
+		{"nor end it", move, []any{"end", "you", 8, 3}, int64(0), map[string]string{"shards": "4", "version": "3", "moving": "me"}},
 		{"it is abandoned", move, []any{"abandon", "me", 8, 3}, int64(1), map[string]string{"shards": "4", "version": "3"}},
-		{"it ends", move, []any{"end", "me", 8, 3}, int64(1), map[string]string{"shards": "8", "version": "3", "imported": "1790000000123457"}},
-		{"all of it is told", store, []any{8, 3, "own"}, []any{"8", "3", "", "1790000000123457", int64(0)}, map[string]string{"shards": "8", "version": "3", "imported": "1790000000123457"}},
+		{"and does not end then", move, []any{"end", "me", 8, 3}, int64(0), map[string]string{"shards": "4", "version": "3"}},
+		{"it begins anew", move, []any{"begin", "me", 8, 3}, int64(1), map[string]string{"shards": "4", "version": "3", "moving": "me"}},
+		{"it ends", move, []any{"end", "me", 8, 3}, int64(1), ended},
+		{"and again", move, []any{"end", "me", 8, 3}, int64(1), ended},
+		{"and cannot be abandoned then", move, []any{"abandon", "me", 8, 3}, int64(0), ended},
+		{"all of it is told", store, []any{8, 3, "own"}, []any{"8", "3", "", "1790000000123457", int64(0)}, ended},
+		{"the next one begins", move, []any{"begin", "me", 2, 3}, int64(1), map[string]string{"shards": "8", "version": "3", "imported": "1790000000123457", "moving": "me"}},
 	} {
 		got, err := conn.Do(context.Background(), redisconn.Call{Script: step.script, Shard: conn.Shards()[0], Args: step.args})
 		if err != nil {
