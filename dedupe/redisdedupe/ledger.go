@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,10 @@ type Ledger struct {
 	// do not agree on the time.
 	high   atomic.Uint64
 	closed atomic.Bool
+
+	mu sync.Mutex
+	// unanswered are the runs of take of which nobody here knows what they took.
+	unanswered []run
 }
 
 var (

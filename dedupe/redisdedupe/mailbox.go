@@ -18,34 +18,27 @@ const takeBytes = 1 << 20
 
 // Take implements [dedupe.Mailbox]. It looks before it takes, since most looks find nothing.
 func (l *Ledger) Take(ctx context.Context, limit int) ([]dedupe.Entry, error) {
-	var es []dedupe.Entry
-	for len(es) < limit {
-		plan, err := l.look(ctx, min(atOnce, limit-len(es)))
-		if err != nil {
-			return orWhatIsHeld(es, err)
-		}
-		if len(plan) == 0 {
+	es, err := l.takeAgain(ctx, limit)
+	for err == nil && len(es) < limit {
+		var plan map[redisconn.Shard]int
+		if plan, err = l.look(ctx, min(atOnce, limit-len(es))); err != nil || len(plan) == 0 {
 			break
 		}
-		got, all, err := l.takePlanned(ctx, plan)
+		var (
+			got []dedupe.Entry
+			all bool
+		)
+		got, all, err = l.takePlanned(ctx, plan)
 		es = append(es, got...)
-		if err != nil {
-			return orWhatIsHeld(es, err)
-		}
 		if all {
 			break
 		}
 	}
+	if err != nil && len(es) == 0 {
+		return nil, fail("take messages", err)
+	}
 	slices.SortFunc(es, func(a, b dedupe.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
 	return es, nil
-}
-
-// orWhatIsHeld prefers rows that were taken, which would be held for nobody, to the error.
-func orWhatIsHeld(es []dedupe.Entry, err error) ([]dedupe.Entry, error) {
-	if len(es) > 0 {
-		return es, nil
-	}
-	return nil, fail("take messages", err)
 }
 
 // look says how many rows to take in which shard, to have those that were accepted first.
@@ -80,23 +73,65 @@ func (l *Ledger) look(ctx context.Context, limit int) (map[redisconn.Shard]int, 
 	return plan, nil
 }
 
-// takePlanned takes so many rows in each shard. all says that nothing of the plan was left. A caller who leaves meanwhile
-// is waited for, which takes no longer than Redis may: what is taken must be somebody's.
-func (l *Ledger) takePlanned(ctx context.Context, plan map[redisconn.Shard]int) (es []dedupe.Entry, all bool, err error) {
-	if ctx.Err() != nil {
-		return nil, false, context.Cause(ctx)
+// run is one run of take in a shard.
+type run struct {
+	shard redisconn.Shard
+	most  int
+	nonce string
+	again bool // only for what an earlier run with the nonce took
+}
+
+// takeAgain returns what was taken without an answer to us: it would be nobody's until it lapses. Each such run is asked
+// for by one caller at a time.
+func (l *Ledger) takeAgain(ctx context.Context, limit int) (es []dedupe.Entry, err error) {
+	for err == nil && len(es) < limit {
+		l.mu.Lock()
+		if len(l.unanswered) == 0 {
+			l.mu.Unlock()
+			break
+		}
+		r := l.unanswered[0]
+		l.unanswered = l.unanswered[1:]
+		l.mu.Unlock()
+		r.most, r.again = limit-len(es), true
+		var got []dedupe.Entry
+		got, err = l.run(ctx, r)
+		es = append(es, got...)
 	}
-	var calls []redisconn.Call
+	return es, err
+}
+
+// takePlanned takes so many rows in each shard. all says that nothing of the plan was left.
+func (l *Ledger) takePlanned(ctx context.Context, plan map[redisconn.Shard]int) (es []dedupe.Entry, all bool, err error) {
+	var runs []run
 	wanted := 0
 	for shard, n := range plan {
 		wanted += n
-		calls = append(calls, redisconn.Call{
-			Script: takeScript, Shard: shard, Args: []any{n, l.nonce(), micros(l.o.Lease), takeBytes},
-		})
+		runs = append(runs, run{shard: shard, most: n, nonce: l.nonce()})
 	}
-	replies, err := l.all(context.WithoutCancel(ctx), calls...)
+	es, err = l.run(ctx, runs...)
+	return es, len(es) == wanted, err
+}
+
+// run runs take. A caller who leaves meanwhile is waited for, which takes no longer than Redis may: what is taken must be
+// somebody's.
+func (l *Ledger) run(ctx context.Context, runs ...run) (es []dedupe.Entry, err error) {
+	calls := make([]redisconn.Call, len(runs))
+	for i, r := range runs {
+		calls[i] = redisconn.Call{
+			Script: takeScript, Shard: r.shard, Args: []any{r.most, r.nonce, micros(l.o.Lease), takeBytes, flag(r.again)},
+		}
+	}
+	err = context.Cause(ctx)
+	var replies []any
+	if err == nil {
+		replies, err = l.all(context.WithoutCancel(ctx), calls...)
+	}
 	if err != nil {
-		return nil, false, err
+		l.mu.Lock()
+		l.unanswered = append(l.unanswered, runs...)
+		l.mu.Unlock()
+		return nil, err
 	}
 	for i, reply := range replies {
 		got, failed := l.taken(reply, calls[i].Shard)
@@ -105,7 +140,7 @@ func (l *Ledger) takePlanned(ctx context.Context, plan map[redisconn.Shard]int) 
 		}
 		es = append(es, got...)
 	}
-	return es, len(es) == wanted, err
+	return es, err
 }
 
 // taken reads take's reply. A row that cannot be read is left out.

@@ -63,6 +63,42 @@ func boxScripts() []scripted {
 			},
 		},
 		{
+			script: "take", name: "again, without an answer", before: func(b *bench) {
+				two(b)
+				b.run("take", 5, "n", lease, 1<<20)
+				b.later(5 * time.Second)
+			}, args: []any{5, "n", lease, 1, "1"}, reply: "[0 1000000003 [o me …",
+			keys: map[string]string{"sends:held": "k:1015000000 l:1015000000", "sends:ready": "", "took:n": "s m", "tick": "1000000004"},
+		},
+		{
+			script: "take", name: "again, with room for one", before: func(b *bench) {
+				two(b)
+				b.run("take", 5, "n", lease, 1<<20)
+			}, args: []any{1, "n", lease, 1, "1"}, reply: "[0 1000000003 [o me …",
+			keys: map[string]string{
+				"sends:held": "l:1010000000", "sends:ready": "k:1000000001", "sends:wait": "m:1000000001 next:1000000002 s:1000000000",
+			},
+		},
+		{
+			script: "take", name: "again, what has changed since", before: func(b *bench) {
+				two(b)
+				b.run("take", 5, "n", lease, 1<<20)
+				b.run("start", "s", now+3, "b", "", window, lease)
+				b.later(9 * time.Second)
+			}, args: []any{5, "n", lease, 1, "1"}, reply: "[0 1000000004 [o me …",
+			keys: map[string]string{"sends:held": "k:1019000000 l:1010000000"},
+		},
+		{
+			script: "take", name: "again, what never ran", before: two, args: []any{5, "n", lease, 1, "1"}, reply: "[0]",
+			keys: map[string]string{"sends:held": "", "took:n": ""},
+		},
+		{
+			script: "take", name: "late, behind the question again", before: func(b *bench) {
+				two(b)
+				b.run("take", 5, "n", lease, 1, "1")
+			}, args: []any{5, "n", lease, 1}, reply: "[0]", keys: map[string]string{"sends:held": ""},
+		},
+		{
 			script: "count", name: "what waits", before: func(b *bench) {
 				two(b)
 				b.take()
@@ -158,7 +194,7 @@ func storeScripts() []scripted {
 			again: "[there there]",
 			keys: map[string]string{
 				"send:s": doneRow, "sends:over": "s:1050000000", "sends:wait": "w:2000000000", "line:l": "w:2000000000",
-				"sends:ready": "l:2000000000", "id:2:me:id-s": "s", "id:2:me:id-w": "w", "tick": "2000000000",
+				"sends:ready": "l:2000000000", "id:2:me:id-s": "s", "id:2:me:id-w": "w", "tick": "", "seq": "2000000000",
 			},
 		},
 		{

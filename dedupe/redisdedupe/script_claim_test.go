@@ -58,6 +58,17 @@ func claimScripts() []scripted {
 			},
 		},
 		{
+			script: "claim", name: "a new key, queued behind one of a shard ahead", args: append(call(queue)[:14], 2_000_000_000),
+			reply: "[queued  [a 1000000000 q 2000000000]]", again: "[w  [o me …",
+			keys: map[string]string{"line:l": "s:2000000000", "seq": "2000000000", "tick": "", "skew": ""},
+		},
+		{
+			script: "claim", name: "a new key, queued behind what is ahead", before: func(b *bench) {
+				b.run("claim", append(claimed{sum: "first", lane: "l", nonce: "c", queued: true}.args()[:14], 2_000_000_000)...)
+			}, args: call(queue), reply: "[queued  [a 1000000000 q 2000000001]]", again: "[w  [o me …",
+			keys: map[string]string{"line:l": "first:2000000000 s:2000000001", "seq": "2000000001", "tick": ""},
+		},
+		{
 			script: "claim", name: "other content", before: func(b *bench) { b.sync("s") }, args: call(other),
 			reply: "[conflict  [o me …", keys: map[string]string{"send:s": syncRow},
 		},
@@ -95,6 +106,18 @@ func claimScripts() []scripted {
 				b.sync("s")
 				b.later(10 * time.Second)
 			}, args: call(nil), reply: "[claimed 1010000000 [a 1010000000]]", again: "[claimed 1010000000 [o me …",
+		},
+		{
+			script: "claim", name: "a held row, the clock being set back", before: func(b *bench) {
+				b.sync("s")
+				b.later(-time.Hour)
+			}, args: call(nil), reply: "[running  [o me …", keys: map[string]string{"tick": "1000000000", "skew": "3600000000"},
+		},
+		{
+			script: "claim", name: "a held row, the clock being set back a little", before: func(b *bench) {
+				b.sync("s")
+				b.later(-time.Second)
+			}, args: call(nil), reply: "[running  [o me …", keys: map[string]string{"skew": ""},
 		},
 		{
 			script: "claim", name: "a lapsed start", before: func(b *bench) {

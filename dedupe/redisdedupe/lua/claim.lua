@@ -32,7 +32,7 @@ local function make()
   end
   local owner, id, lane, at = ARGV[3], ARGV[5], ARGV[6], micros(now)
   if queued then
-    local _, seq = ticks(1, ARGV[16])
+    local seq = next_seq(ARGV[16])
     redis.call('HSET', row, 'o', owner, 'k', ARGV[4], 'i', id, 'l', lane, 'd', digest, 'a', at, 'n', nonce, 's', 'w',
       'g', '1', 'p', ARGV[10], 'q', seq)
     redis.call('PERSIST', row)
@@ -51,7 +51,7 @@ end
 
 local function again()
   if queued then
-    local _, seq = ticks(1, ARGV[16])
+    local seq = next_seq(ARGV[16])
     redis.call('HSET', row, 'n', nonce, 's', 'w', 'g', '1', 'p', ARGV[10], 'q', seq, 'v', '', 't', '', 'e', '', 'b', '')
     redis.call('PERSIST', row)
     redis.call('PERSIST', id_of(r.o, r.i))

@@ -6,4 +6,4 @@
 -- The same call finds the same.
 reap()
 local waiting = redis.call('ZCARD', WAIT) - redis.call('ZCARD', HELD)
-return {waiting, micros(math.max(now, num(redis.call('GET', P .. 'tick')) + 1))}
+return {waiting, micros(math.max(now, tick + 1, num(redis.call('GET', P .. 'seq')) + 1))}

@@ -24,7 +24,7 @@ local function store(a)
     'x', r.x or '')
   redis.call('SET', id_of(a[2], a[4]), sum)
   if a[7] == 'w' then
-    local _, seq = ticks(1, a[13])
+    local seq = next_seq(a[13])
     redis.call('HSET', row, 'g', '1', 'p', a[11], 'q', seq)
     redis.call('PERSIST', row)
     enqueue(sum, a[5], seq)

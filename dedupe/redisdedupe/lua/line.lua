@@ -6,6 +6,19 @@
 --   lane with rows is in exactly one of the two.
 local function line_of(lane) return P .. 'line:' .. lane end
 
+-- next_seq is the next seq of the shard that is not below the caller's least. Where that is ahead of the time, for masters
+-- of a Cluster may not agree on it, tick stays behind: the shard's time would leap to it, and what is held would lapse.
+local function next_seq(least)
+  local seq = math.max(num(least), now, tick + 1, num(redis.call('GET', P .. 'seq')) + 1)
+  if seq <= now + AHEAD then
+    local _, text = ticks(1, seq)
+    return text
+  end
+  local text = micros(seq)
+  redis.call('SET', P .. 'seq', text)
+  return text
+end
+
 local function rearm(lane)
   local head = redis.call('ZRANGE', line_of(lane), 0, 0, 'WITHSCORES')
   if head[1] then redis.call('ZADD', READY, head[2], lane) end

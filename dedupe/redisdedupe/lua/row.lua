@@ -7,7 +7,7 @@
 --   that was given back is for a while n, or x, alone.
 -- id:<length of owner>:<owner>:<id>  the row's sum.
 -- sends:over  rows that are finished, by when to look whether their window is over.
--- tick  the shard's last number.
+-- tick  the shard's last number. skew  what is added to the clock. seq  the last seq that was ahead of the time.
 local P = KEYS[1]
 local WAIT, READY, HELD, OVER = P .. 'sends:wait', P .. 'sends:ready', P .. 'sends:held', P .. 'sends:over'
 
@@ -20,12 +20,28 @@ local function row_of(sum) return P .. 'send:' .. sum end
 local function id_of(owner, id) return P .. 'id:' .. #owner .. ':' .. owner .. ':' .. id end
 local function num(v) return tonumber(v or '') or 0 end
 
+-- By how much tick may be ahead of the time before the clock is taken for set back, and by how much a seq may bring it
+-- there: less.
+local STEP, AHEAD = 1000000, 500000
+
+-- The time never goes back, although the clock was set back, or is that of another server: what a lost relay held would
+-- be held for as long. The last number tells how far the time had come.
+local tick
+do
+  local v = redis.call('MGET', P .. 'tick', P .. 'skew')
+  tick = num(v[1])
+  now = now + num(v[2])
+  if tick - now > STEP then
+    redis.call('SET', P .. 'skew', micros(num(v[2]) + tick - now))
+    now = tick
+  end
+end
+
 -- ticks returns the first of the shard's next n numbers, and the last one as it is stored.
 local function ticks(n, least)
-  local first = math.max(now, num(least))
-  local last = num(redis.call('GET', P .. 'tick'))
-  if last >= first then first = last + 1 end
-  local text = micros(first + n - 1)
+  local first = math.max(now, tick + 1, num(least))
+  tick = first + n - 1
+  local text = micros(tick)
   redis.call('SET', P .. 'tick', text)
   return first, text
 end
