@@ -53,19 +53,18 @@ type RefusedError struct {
 
 // Error implements error. It shows nothing of the URL, and of the server's words only those that cannot be a secret.
 func (e *RefusedError) Error() string {
-	what := "the user and password"
+	user, password := "user", "password"
 	if e.Server == sentinel {
-		what = "the sentinel_username and sentinel_password"
+		user, password = "sentinel_username", "sentinel_password"
 	}
+	what := "does not take the " + user + " and " + password + " of the URL"
 	switch {
 	case e.Code == "NOAUTH":
-		what = "wants " + what + " that belong into the URL"
+		what = "wants a password, and the URL gives no " + password
 	case e.Code == "NOPERM" && e.Command != "":
 		what = "does not allow the user of the URL the command " + e.Command
 	case e.Code == "NOPERM":
 		what = "does not allow the user of the URL what the relay does"
-	default:
-		what = "does not take " + what + " of the URL"
 	}
 	return e.Server + " " + what + " (" + e.Code + ")"
 }
