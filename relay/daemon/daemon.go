@@ -55,6 +55,9 @@ type Options struct {
 	Insecure bool
 	// Drain is how long attempts under way may go on after a stop; 0: 20 s.
 	Drain time.Duration
+
+	// visit opens a shared store for a command, not for a relay.
+	visit bool
 }
 
 // Daemon is one relay process.

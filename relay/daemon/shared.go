@@ -34,15 +34,16 @@ const (
 
 // share opens the store in Redis.
 func (s *store) share(ctx context.Context, cfg config.Config, o Options) error {
-	conn, err := dial(ctx, cfg, o)
+	open := dial
+	if o.visit {
+		open = visit
+	}
+	conn, err := open(ctx, cfg, o)
 	if err != nil {
 		return err
 	}
 	s.conn = conn
 	s.undo.add("redis", conn.Close)
-	if err := examine(ctx, cfg, conn, o.Log); err != nil {
-		return err
-	}
 	q, err := redisqueue.Open(ctx, conn, redisqueue.Options{Retention: retentionOf(cfg), Lease: sharedLease, Log: o.Log})
 	if err != nil {
 		return fmt.Errorf("open the queue: %w", err)
@@ -69,6 +70,9 @@ func dial(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, e
 			URL: cfg.Redis, Insecure: o.Insecure, Log: o.Log,
 		})
 		if err == nil {
+			if err := examine(ctx, cfg, conn, o.Log); err != nil {
+				return nil, errors.Join(err, conn.Close())
+			}
 			return conn, nil
 		}
 		if e := lasting(err); e != nil {
@@ -90,6 +94,30 @@ func dial(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, e
 		case <-time.After(redisAgain):
 		}
 	}
+}
+
+// visit connects for a command: it waits for nothing, leaves no mark and does not count as a relay.
+func visit(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, error) {
+	conn, err := redisconn.Open(ctx, redisconn.Options{URL: cfg.Redis, Moving: true, Log: o.Log})
+	if err != nil {
+		if e := lasting(err); e != nil {
+			return nil, cfg.Mistake("redis", e.Error())
+		}
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	layout, err := conn.Layout(ctx)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("open the store: %w", err)
+	case layout.Shards != 0 && layout.Shards != len(conn.Shards()):
+		err = cfg.Mistake("redis", (&redisconn.LayoutError{Has: layout.Shards, Want: len(conn.Shards())}).Error())
+	case layout.Mover != "":
+		err = fmt.Errorf("open the store: %w", redisconn.ErrMoving)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // lasting returns the part of the error that another configuration, or an operator, has to heal, for waiting does not;

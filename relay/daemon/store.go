@@ -124,7 +124,7 @@ type Store struct {
 
 // OpenStore opens the configured store. While an embedded one is open no relay can start on it.
 func OpenStore(ctx context.Context, cfg config.Config, log *zap.Logger) (*Store, error) {
-	s, err := openStore(ctx, cfg, Options{Log: log})
+	s, err := openStore(ctx, cfg, Options{Log: log, visit: true})
 	if err != nil {
 		return nil, err
 	}

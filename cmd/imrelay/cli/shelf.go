@@ -54,7 +54,11 @@ func (a *app) openShelf(ctx context.Context, data string) (s shelf, closeShelf f
 		if f := lockedFailure(err); f != nil {
 			return nil, nil, f
 		}
-		return nil, nil, fmt.Errorf("open the store of a stopped relay: %w", err)
+		err = fmt.Errorf("open the store of a stopped relay: %w", err)
+		if _, mistake := errors.AsType[*config.Error](err); !mistake && !cfg.Redis.IsZero() {
+			return nil, nil, failed(err, "start Redis, or let imrelay doctor look at it")
+		}
+		return nil, nil, err
 	}
 	return store, store.Close, nil
 }
