@@ -193,12 +193,12 @@ func (m *move) sound(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look at the source: %w", err)
 	}
-	switch want := len(m.from.conn.Shards()); {
+	misfit := l.Fits(len(m.from.conn.Shards()))
+	switch {
 	case l.Shards == 0:
 		return fmt.Errorf("%w in the Redis of the configuration", ErrNoStore)
-	case l.Shards != want:
-		e := &redisconn.LayoutError{Has: l.Shards, Want: want}
-		return m.o.From.Mistake("redis", e.Error())
+	case misfit != nil:
+		return m.o.From.Mistake("redis", misfit.Error())
 	case l.Mover != "" && !m.same:
 		return fmt.Errorf("read the source: %w", redisconn.ErrMoving)
 	}

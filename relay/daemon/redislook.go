@@ -53,9 +53,8 @@ func LookAtRedis(ctx context.Context, cfg config.Config) (RedisReport, error) {
 		Summary: fmt.Sprintf("version %s, %s, %s, %d shards", facts.Version, facts.Mode, facts.Role, len(conn.Shards())),
 		Loss:    facts.Loss(), Relays: relays,
 	}
-	if layout.Shards != 0 && layout.Shards != len(conn.Shards()) {
-		e := &redisconn.LayoutError{Has: layout.Shards, Want: len(conn.Shards())}
-		r.Problems = append(r.Problems, RedisProblem{Severe: true, Text: "another number of shards", Hint: e.Error()})
+	if err := layout.Fits(len(conn.Shards())); err != nil {
+		r.Problems = append(r.Problems, RedisProblem{Severe: true, Text: "another number of shards", Hint: err.Error()})
 	}
 	if layout.Mover != "" {
 		r.Problems = append(r.Problems, RedisProblem{

@@ -105,19 +105,25 @@ func visit(ctx context.Context, cfg config.Config, o Options) (*redisconn.Conn, 
 		}
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	layout, err := conn.Layout(ctx)
-	switch {
-	case err != nil:
-		err = fmt.Errorf("open the store: %w", err)
-	case layout.Shards != 0 && layout.Shards != len(conn.Shards()):
-		err = cfg.Mistake("redis", (&redisconn.LayoutError{Has: layout.Shards, Want: len(conn.Shards())}).Error())
-	case layout.Mover != "":
-		err = fmt.Errorf("open the store: %w", redisconn.ErrMoving)
-	}
-	if err != nil {
+	if err := fit(ctx, cfg, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
+}
+
+// fit says whether the data is as the configuration says, and at rest.
+func fit(ctx context.Context, cfg config.Config, conn *redisconn.Conn) error {
+	layout, err := conn.Layout(ctx)
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	if err := layout.Fits(len(conn.Shards())); err != nil {
+		return cfg.Mistake("redis", err.Error())
+	}
+	if layout.Mover != "" {
+		return fmt.Errorf("open the store: %w", redisconn.ErrMoving)
+	}
+	return nil
 }
 
 // lasting returns the part of the error that another configuration, or an operator, has to heal, for waiting does not;

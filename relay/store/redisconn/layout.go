@@ -20,6 +20,14 @@ type Layout struct {
 
 var layoutScript = NewScript("layout", "return redis.call('HMGET', KEYS[1], 'shards', 'moving', 'from')")
 
+// Fits returns a [*LayoutError] if the data is spread over another number of shards, and nil if it is not, or there is none.
+func (l Layout) Fits(shards int) error {
+	if l.Shards == 0 || l.Shards == shards {
+		return nil
+	}
+	return &LayoutError{Has: l.Shards, Want: shards}
+}
+
 // Layout reads the mark.
 func (c *Conn) Layout(ctx context.Context) (Layout, error) {
 	replies, err := c.submit(ctx, "", []Call{{Script: layoutScript, Shard: mark}})
