@@ -65,7 +65,14 @@ type slowRoad struct {
 func newSlowRoad(t *testing.T, server *redistest.Server) *slowRoad {
 	t.Helper()
 	s := &slowRoad{socket: filepath.Join(filepath.Dir(server.Socket()), "slow")}
-	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", s.socket)
+	through(t, s.socket, server, s.carry)
+	return s
+}
+
+// through lets connections to the socket go on to the server; carry takes the bytes of one there, or back.
+func through(t *testing.T, socket string, server *redistest.Server, carry func(to, from net.Conn, there bool)) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket)
 	must(t, err)
 	var conns sync.WaitGroup
 	t.Cleanup(func() {
@@ -83,19 +90,18 @@ func newSlowRoad(t *testing.T, server *redistest.Server) *slowRoad {
 				_ = c.Close()
 				return
 			}
-			conns.Go(func() { s.carry(up, c, &s.delay) })
-			conns.Go(func() { s.carry(c, up, new(atomic.Int64)) })
+			conns.Go(func() { carry(up, c, true) })
+			conns.Go(func() { carry(c, up, false) })
 		}
 	}()
-	return s
 }
 
-func (s *slowRoad) carry(to, from net.Conn, delay *atomic.Int64) {
+func (s *slowRoad) carry(to, from net.Conn, there bool) {
 	defer to.Close()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		if d := delay.Load(); d > 0 {
+		if d := s.delay.Load(); there && d > 0 {
 			<-time.After(time.Duration(d))
 		}
 		if _, failed := to.Write(buf[:n]); failed != nil || err != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -79,28 +78,7 @@ const bait = "1048576"
 func newTrapRoad(t *testing.T, server *redistest.Server) *trapRoad {
 	t.Helper()
 	r := &trapRoad{socket: filepath.Join(filepath.Dir(server.Socket()), "trap")}
-	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", r.socket)
-	must(t, err)
-	var conns sync.WaitGroup
-	t.Cleanup(func() {
-		_ = l.Close()
-		conns.Wait()
-	})
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			up, err := new(net.Dialer).DialContext(t.Context(), "unix", server.Socket())
-			if err != nil {
-				_ = c.Close()
-				return
-			}
-			conns.Go(func() { r.carry(up, c, true) })
-			conns.Go(func() { r.carry(c, up, false) })
-		}
-	}()
+	through(t, r.socket, server, r.carry)
 	return r
 }
 
