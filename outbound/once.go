@@ -185,7 +185,7 @@ type held struct {
 	since time.Time
 }
 
-// add notes that the row is ours as of since, which is a time before the ledger was asked.
+// add notes that the row is ours as of since.
 func (c *claims) add(e dedupe.Entry, since time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,8 +206,8 @@ func (c *claims) prolong(es []dedupe.Entry, since time.Time) {
 	}
 }
 
-// age is how long ago the ledger last counted with us; a row that is not ours it may never have. A machine that slept may have stopped one of its clocks, so the
-// longer of what both say.
+// age is how long ago the ledger last counted with us; for ever, if the row is not ours. A machine that slept may have
+// stopped one of its clocks, so the longer of what both say.
 func (c *claims) age(id string) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
