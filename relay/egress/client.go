@@ -39,7 +39,10 @@ type Client struct {
 	pool    pool
 }
 
-var _ Doer = (*Client)(nil)
+var (
+	_ Doer     = (*Client)(nil)
+	_ Streamer = (*Client)(nil)
+)
 
 // New makes a client. It opens nothing.
 func New(o Options) *Client {
@@ -64,14 +67,7 @@ func (c *Client) Close() { c.pool.close() }
 
 // Do implements [Doer].
 func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
-	s := span{timeout: call.Timeout}
-	if s.timeout <= 0 {
-		s.timeout = DefaultTimeout
-	}
-	s.end = time.Now().Add(s.timeout)
-	if end, ok := ctx.Deadline(); ok && end.Before(s.end) {
-		s.end, s.outer = end, true
-	}
+	s := spanOf(ctx, call.Timeout)
 	if err := ctx.Err(); err != nil {
 		return Answer{}, s.fail(ctx, err, false)
 	}

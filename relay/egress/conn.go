@@ -105,7 +105,7 @@ func (c *conn) roundTrip(req *request) (answer Answer, keep bool, err error) {
 		return Answer{}, false, sent
 	}
 	// After any other failed write the answer may be there all the same: a refusal of what was written so far.
-	answer, keep, err = c.receive(req.method)
+	answer, keep, err = c.receive(req)
 	if err != nil && sent != nil {
 		err = sent
 	}
@@ -120,7 +120,7 @@ func (c *conn) overlapped(req *request) (Answer, bool, error) {
 		defer close(done)
 		sent = c.send(req)
 	}()
-	answer, keep, err := c.receive(req.method)
+	answer, keep, err := c.receive(req)
 	lag := time.NewTimer(settle)
 	defer lag.Stop()
 	select {
@@ -145,9 +145,9 @@ func (c *conn) send(req *request) error {
 	return err
 }
 
-// receive reads the answer to a request of the given method.
-func (c *conn) receive(method string) (Answer, bool, error) {
-	resp, err := c.head(method) //nolint:bodyclose // the conn owns what is to be read, and is closed unless all was
+// receive reads the answer to a request.
+func (c *conn) receive(req *request) (Answer, bool, error) {
+	resp, err := c.head(req.method) //nolint:bodyclose // the conn owns what is to be read, and is closed unless all was
 	if err != nil {
 		return Answer{}, false, err
 	}
@@ -156,7 +156,7 @@ func (c *conn) receive(method string) (Answer, bool, error) {
 		return answer, false, nil // what follows is no HTTP
 	}
 	c.budget = math.MaxInt
-	answer.Body, answer.Truncated, err = readBody(resp)
+	answer.Body, answer.Truncated, err = readBody(resp, req.most)
 	if err != nil {
 		return Answer{}, false, err
 	}
@@ -191,28 +191,28 @@ func isTransport(err error) bool {
 	return errors.As(err, &ne) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errHead)
 }
 
-// readBody reads up to MaxAnswer bytes, and to the end if that is not further away.
-func readBody(resp *http.Response) (body []byte, truncated bool, err error) {
+// readBody reads up to most bytes, and to the end if that is not further away.
+func readBody(resp *http.Response, most int) (body []byte, truncated bool, err error) {
 	if resp.ContentLength == 0 || resp.Body == http.NoBody {
 		return nil, false, nil
 	}
 	size := 512
 	if resp.ContentLength > 0 {
-		size = int(min(resp.ContentLength, MaxAnswer))
+		size = int(min(resp.ContentLength, int64(most)))
 	}
 	body = make([]byte, 0, size)
 	for {
 		if len(body) == cap(body) {
-			if resp.ContentLength > MaxAnswer {
+			if resp.ContentLength > int64(most) {
 				return body, true, nil
 			}
 			body = append(body, 0)[:len(body)]
 		}
-		n, err := resp.Body.Read(body[len(body):min(cap(body), MaxAnswer+1)])
+		n, err := resp.Body.Read(body[len(body):min(cap(body), most+1)])
 		body = body[:len(body)+n]
 		switch {
-		case len(body) > MaxAnswer:
-			return body[:MaxAnswer:MaxAnswer], true, nil
+		case len(body) > most:
+			return body[:most:most], true, nil
 		case errors.Is(err, io.EOF):
 			return body, false, nil
 		case err != nil:

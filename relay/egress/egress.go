@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// MaxAnswer is how much of an answer's body is read.
+// MaxAnswer is how much of an answer's body is read where a call says nothing else.
 const MaxAnswer = 64 << 10
 
 // DefaultTimeout bounds a call that brings no Timeout.
@@ -32,6 +32,10 @@ type Call struct {
 	Body []byte
 	// Timeout bounds the whole call, connecting and reading the answer included; 0: [DefaultTimeout].
 	Timeout time.Duration
+	// MaxAnswer is how much of the answer's body is read; 0: [MaxAnswer]. A stream has no bound.
+	MaxAnswer int
+	// Idle is how long a stream's body may be silent before reading it fails; 0: for ever. Only a stream looks at it.
+	Idle time.Duration
 	// Ready, if not nil, is asked just before the first byte is written. Its error ends the call, and nothing was
 	// written: whoever was frozen on the way here may have lost the right to make it.
 	Ready func() error
@@ -41,7 +45,7 @@ type Call struct {
 type Answer struct {
 	Status int
 	Header http.Header
-	// Body is at most MaxAnswer bytes; Truncated says that there was more.
+	// Body is at most the call's MaxAnswer bytes; Truncated says that there was more.
 	Body      []byte
 	Truncated bool
 }
@@ -68,4 +72,11 @@ func (e *Error) Unwrap() error { return e.Err }
 type Doer interface {
 	// Do makes the call. Every error is an [*Error], the end of ctx included. Safe for concurrent use.
 	Do(ctx context.Context, c Call) (Answer, error)
+}
+
+// Streamer makes calls whose answers are read as they come.
+type Streamer interface {
+	// Open makes the call, and returns once the answer's header is there: Timeout bounds that, and ctx the whole. Every
+	// error is an [*Error]. Safe for concurrent use.
+	Open(ctx context.Context, c Call) (*Stream, error)
 }

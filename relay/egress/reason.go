@@ -19,6 +19,19 @@ type span struct {
 	outer bool
 }
 
+// spanOf is the time that a call has from now on.
+func spanOf(ctx context.Context, timeout time.Duration) span {
+	s := span{timeout: timeout}
+	if s.timeout <= 0 {
+		s.timeout = DefaultTimeout
+	}
+	s.end = time.Now().Add(s.timeout)
+	if end, ok := ctx.Deadline(); ok && end.Before(s.end) {
+		s.end, s.outer = end, true
+	}
+	return s
+}
+
 // isOver tells whether err, or the context, says that the call has no time left.
 func isOver(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || isTimeout(err)

@@ -19,6 +19,8 @@ type request struct {
 	*target
 	method string
 	ready  func() error
+	// most bounds the answer's body.
+	most int
 	// first is the header, with the body behind it if that is small; rest is the body otherwise.
 	first, rest []byte
 	buf         *[]byte
@@ -44,7 +46,10 @@ func (c *Client) prepare(call *Call) (request, error) {
 	if !isToken(call.Method) {
 		return request{}, errMethod
 	}
-	req := request{target: t, method: call.Method, ready: call.Ready, buf: buffers.Get().(*[]byte)}
+	req := request{target: t, method: call.Method, ready: call.Ready, most: call.MaxAnswer, buf: buffers.Get().(*[]byte)}
+	if req.most <= 0 {
+		req.most = MaxAnswer
+	}
 	b, err := t.appendHead((*req.buf)[:0], call)
 	if err != nil {
 		buffers.Put(req.buf)
