@@ -28,6 +28,9 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 		f.lost(t)
 		return
 	}
+	if !f.say(ctx, t, r) {
+		return
+	}
 	if !made || errors.Is(r.err, errStale) {
 		v := queue.Verdict{Action: queue.Retry, Delay: probeEvery, Reason: job.LastError}
 		f.finish(ctx, t, done{verdict: v, silent: true})
@@ -37,6 +40,31 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 	d := done{verdict: j.verdict(job, r), outcome: r.outcome, took: time.Since(began)}
 	d.open = d.verdict.Action == queue.Retry && f.circuit.open()
 	f.finish(ctx, t, d)
+}
+
+// say makes what the agent says durable, before the event may be settled: else a crash between the two would lose it. It
+// is false when the relay stops, or the event is lost, before that is done.
+func (f *feed) say(ctx context.Context, t *try, r result) bool {
+	if r.err != nil || len(r.outcome.Replies) == 0 || r.classify() != classTaken {
+		return true
+	}
+	job := t.lease.Job
+	saying := Saying{
+		Agent: f.name, Chat: Chat{Account: job.Lane.Account, Conversation: job.Lane.Conversation}, EventID: job.ID,
+		Replies: r.outcome.Replies,
+	}
+	for {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+		err := f.d.outbox.Queue(limited, saying)
+		cancel()
+		if err == nil {
+			return true
+		}
+		f.storeFailed(ctx, err)
+		if !pause(ctx, storeRetry) {
+			return false
+		}
+	}
 }
 
 // current says that enough of the lease is left to begin: a relay that was frozen since it took it does not post. A machine

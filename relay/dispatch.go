@@ -30,6 +30,8 @@ type Target struct {
 	Policy Policy
 	// Concurrency is how many conversations may be in flight; those whose last attempt failed share at most half.
 	Concurrency int
+	// Away says that the agent is another relay's to serve; nil: it never is.
+	Away func() bool
 }
 
 // DispatcherOptions are what a Dispatcher is made of.
@@ -42,6 +44,8 @@ type DispatcherOptions struct {
 	Drain time.Duration
 	// Herald carries news between relays; nil: this one has the queue for itself.
 	Herald Herald
+	// Outbox sends what agents say in their answers.
+	Outbox Outbox
 	// Meter counts.
 	Meter Meter
 	// Log gets one line an attempt.
@@ -54,6 +58,7 @@ type Dispatcher struct {
 	source  queue.Source
 	drain   time.Duration
 	herald  Herald
+	outbox  Outbox
 	meter   Meter
 	log     *zap.Logger
 	feeds   map[string]*feed
@@ -63,7 +68,7 @@ type Dispatcher struct {
 // NewDispatcher returns a dispatcher that does nothing until Run.
 func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	d := &Dispatcher{
-		source: o.Source, drain: o.Drain, herald: o.Herald, meter: o.Meter, log: o.Log, feeds: map[string]*feed{},
+		source: o.Source, drain: o.Drain, herald: o.Herald, outbox: o.Outbox, meter: o.Meter, log: o.Log, feeds: map[string]*feed{},
 		watches: watches{over: make(chan struct{}), byID: map[string]*watch{}},
 	}
 	for name, t := range o.Targets {

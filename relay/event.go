@@ -22,6 +22,8 @@ type Envelope struct {
 	Sender, Nickname string
 	// Text is the message's text, without a group prefix; empty for other kinds.
 	Text string
+	// Media are what it carries beside text and can be fetched by a URL that stands in it.
+	Media []Media
 	// Kind is text, image, voice, video, file, link, … or system, recall, meta.
 	Kind string
 	// Meta says that it is no message: a heartbeat, a probe, a notice of the IM server.
@@ -89,6 +91,10 @@ type Outcome struct {
 	Body        []byte
 	// RetryAfter is how long the agent wants to be left alone; 0: it did not say.
 	RetryAfter time.Duration
+	// Reason says why Status is not what its first line said, in words that are safe to show; empty: it is.
+	Reason string
+	// Replies are what the agent says to the conversation, in order. Only a 2xx has any.
+	Replies []Reply
 }
 
 // Agent delivers events to one configured agent.

@@ -16,6 +16,7 @@ import (
 const (
 	renewEvery = 3 * time.Second        // of the leases of attempts under way
 	storeRetry = 500 * time.Millisecond // between two tries at a store that fails
+	awayEvery  = 500 * time.Millisecond // between two looks whether an agent is ours to serve
 )
 
 // feed brings one agent its events.
@@ -121,7 +122,11 @@ func (f *feed) fill(ctx, attempts context.Context, trying *sync.WaitGroup) time.
 // is open; then it also says when to ask again.
 func (f *feed) want() (queue.Want, time.Duration) {
 	state := f.circuit.state()
-	slots := max(f.target.Load().Concurrency, 1)
+	target := f.target.Load()
+	if target.Away != nil && target.Away() {
+		return queue.Want{}, awayEvery
+	}
+	slots := max(target.Concurrency, 1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {

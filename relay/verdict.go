@@ -68,6 +68,9 @@ func (r result) classify() class {
 
 // reason says why it failed, in words that are safe to show.
 func (r result) reason() string {
+	if r.err == nil && r.outcome.Reason != "" {
+		return fmt.Sprintf("agent answered %d: %s", r.outcome.Status, r.outcome.Reason)
+	}
 	if r.err == nil {
 		return fmt.Sprintf("agent answered %d", r.outcome.Status)
 	}

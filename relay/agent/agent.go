@@ -1,5 +1,5 @@
-// Package agent has what the agent kinds below it have in common: one signed POST, and what its answer means. It
-// decides nothing about retries; each kind says for itself what a success is.
+// Package agent has what the agent kinds below it have in common: one signed POST, what its answer means, and what the
+// daemon does for them. It decides nothing about retries; each kind says for itself what a success is.
 package agent
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/relay/memo"
 	"github.com/imrelay/imrelay/relay/secret"
 	"github.com/imrelay/imrelay/signer"
 )
@@ -25,16 +26,6 @@ const (
 
 // defaultContentType is what a body is called that came without a type.
 const defaultContentType = "application/json"
-
-// Wire is what the daemon gives every kind beside its own configuration.
-type Wire struct {
-	// Doer makes the calls.
-	Doer egress.Doer
-	// Timeout bounds one attempt.
-	Timeout time.Duration
-	// StandardWebhooks adds the webhook-… headers, signed with the kind's secrets.
-	StandardWebhooks bool
-}
 
 // Poster posts an event's bytes as they stand.
 type Poster struct {
@@ -95,6 +86,12 @@ func meant(a egress.Answer) int {
 
 // AttemptError says of a failed call what it means for an attempt.
 func AttemptError(err error) *relay.AttemptError {
+	if ae, ok := errors.AsType[*relay.AttemptError](err); ok {
+		return ae
+	}
+	if errors.Is(err, memo.ErrUnavailable) {
+		return &relay.AttemptError{Unreachable: true, Reason: "the store does not do its work", Err: err}
+	}
 	if ee, ok := errors.AsType[*egress.Error](err); ok {
 		return &relay.AttemptError{Unreachable: !ee.Written, Timeout: ee.Timeout, Reason: ee.Reason, Err: err}
 	}
