@@ -50,7 +50,7 @@ type Acceptance struct {
 // Code is a kind of refusal, in the API's words.
 type Code string
 
-// The codes of a refused post.
+// The codes of a refused post, the last two of a refused callback.
 const (
 	CodeAccountAmbiguous Code = "im_ambiguous"
 	CodeAccountUnknown   Code = "im_unknown"
@@ -58,6 +58,8 @@ const (
 	CodeInvalidJSON      Code = "invalid_json"
 	CodeStoreUnavailable Code = "store_unavailable"
 	CodeShuttingDown     Code = "shutting_down"
+	CodeInvalidRequest   Code = "invalid_request"
+	CodeNotFound         Code = "not_found"
 )
 
 // Refusal is a post that was not accepted, safe to show to the sender.
