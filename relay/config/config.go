@@ -178,9 +178,10 @@ type Limits struct {
 
 // Agent is where events go.
 type Agent struct {
-	// Kind is openclaw, webhook, nekro, astrbot, xopcbot, … It must be given.
+	// Kind is openclaw, webhook, nekro, astrbot, xopcbot or openai. It must be given.
 	Kind string `yaml:"kind"`
-	// Timeout bounds one attempt. Default 5s.
+	// Timeout bounds one attempt. Default 5s; 20s for openclaw's hooks, 10s for nekro and for astrbot's callback mode, 3m
+	// for the kinds that answer when their turn is over: astrbot, xopcbot and openai.
 	Timeout time.Duration `yaml:"timeout"`
 	// Concurrency is how many conversations are attempted at a time. Default 64.
 	Concurrency int `yaml:"concurrency"`
@@ -273,6 +274,31 @@ func DefaultAgent() Agent {
 // DefaultIM returns what holds for an account where nothing is said.
 func DefaultIM() IM { return IM{Send: Send{Timeout: 10 * time.Second}} }
 
-func (a *Agent) setDefaults() { *a = DefaultAgent() }
+// kindTimeout stands for a time-out that is not given.
+const kindTimeout = -1
+
+func (a *Agent) setDefaults() {
+	*a = DefaultAgent()
+	a.Timeout = kindTimeout
+}
+
+// complete sets the time-out of the kind, where none is given.
+func (a *Agent) complete() {
+	if a.Timeout != kindTimeout {
+		return
+	}
+	mode := ""
+	if v := a.Own.find("mode"); v != nil {
+		mode = v.text
+	}
+	switch a.Timeout = DefaultAgent().Timeout; {
+	case a.Kind == "openclaw" && mode == "hooks":
+		a.Timeout = 20 * time.Second
+	case a.Kind == "nekro", a.Kind == "astrbot" && mode == "callback":
+		a.Timeout = 10 * time.Second
+	case a.Kind == "astrbot", a.Kind == "xopcbot", a.Kind == "openai":
+		a.Timeout = 3 * time.Minute
+	}
+}
 
 func (im *IM) setDefaults() { *im = DefaultIM() }

@@ -23,6 +23,9 @@ type decoder struct {
 // defaulter is an element of a map that has defaults of its own.
 type defaulter interface{ setDefaults() }
 
+// completer is one whose defaults depend on what is given.
+type completer interface{ complete() }
+
 // field is one key of a struct.
 type field struct {
 	key   string
@@ -140,6 +143,9 @@ func (d decoder) mapping(v *value, into reflect.Value, key string) {
 			x.setDefaults()
 		}
 		d.value(e.value, element.Elem(), path)
+		if x, ok := reflect.TypeAssert[completer](element); ok {
+			x.complete()
+		}
 		made.SetMapIndex(reflect.ValueOf(e.key).Convert(into.Type().Key()), element.Elem())
 	}
 	into.Set(made)

@@ -372,3 +372,26 @@ func write(t *testing.T, content string) string {
 	}
 	return path
 }
+
+// A kind that answers when its turn is over gets the time for one, unless it is told otherwise.
+func TestAgentTimeout(t *testing.T) {
+	t.Parallel()
+	for agent, want := range map[string]time.Duration{
+		"kind: openclaw, url: 'http://127.0.0.1:1'":                5 * time.Second,
+		"kind: openclaw, mode: hooks, url: 'http://127.0.0.1:1'":   20 * time.Second,
+		"kind: webhook, url: 'http://127.0.0.1:1'":                 5 * time.Second,
+		"kind: nekro, url: 'http://127.0.0.1:1'":                   10 * time.Second,
+		"kind: astrbot, url: 'http://127.0.0.1:1'":                 3 * time.Minute,
+		"kind: astrbot, mode: callback, url: 'http://127.0.0.1:1'": 10 * time.Second,
+		"kind: xopcbot, url: 'http://127.0.0.1:1'":                 3 * time.Minute,
+		"kind: openai, timeout: 7s, url: 'http://127.0.0.1:1'":     7 * time.Second,
+	} {
+		c, err := config.Parse("relay.yaml", []byte("ims: {a: {format: wechat}}\nagents: {b: {"+agent+"}}\n"), env())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Agents["b"].Timeout; got != want {
+			t.Errorf("%s: got %v, want %v", agent, got, want)
+		}
+	}
+}
