@@ -9,13 +9,15 @@ import (
 )
 
 // lineFields is how many fields a line about a send has at most.
-const lineFields = 17
+const lineFields = 18
 
 // fields are those of every line about a send. Text shows as its length, and who the IM's words name stays with them.
 func (j *job) fields(event, decided string) []zap.Field {
-	return append(make([]zap.Field, 0, lineFields),
-		zap.String("event", event),
-		zap.String("id", j.id),
+	out := append(make([]zap.Field, 0, lineFields), zap.String("event", event), zap.String("id", j.id))
+	if j.EventID != "" {
+		out = append(out, zap.String("eventId", j.EventID))
+	}
+	return append(out,
 		zap.String("requestId", j.RequestID),
 		zap.String("im", j.Account),
 		zap.String("client", j.Client.Name),

@@ -73,6 +73,7 @@ func (r record) ended(s dedupe.Status) *Error {
 type payload struct {
 	Client    string  `json:"client"`
 	RequestID string  `json:"requestId,omitempty"`
+	EventID   string  `json:"eventId,omitempty"`
 	Account   string  `json:"account"`
 	To        string  `json:"to"`
 	Text      string  `json:"text,omitempty"`
@@ -84,8 +85,8 @@ type payload struct {
 
 func payloadOf(r Request, queued time.Time) ([]byte, error) {
 	b, err := json.Marshal(payload{
-		Client: r.Client.Name, RequestID: r.RequestID, Account: r.Account, To: r.To, Text: r.Text, ReplyTo: r.ReplyTo,
-		Media: r.Media, Queued: queued,
+		Client: r.Client.Name, RequestID: r.RequestID, EventID: r.EventID, Account: r.Account, To: r.To, Text: r.Text,
+		ReplyTo: r.ReplyTo, Media: r.Media, Queued: queued,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode payload: %w", err)
@@ -100,8 +101,8 @@ func requestOf(b []byte) (r Request, queued time.Time, err error) {
 		return Request{}, time.Time{}, fmt.Errorf("decode payload: %w", err)
 	}
 	r = Request{
-		Client: Client{Name: p.Client}, RequestID: p.RequestID, Account: p.Account, To: p.To, Text: p.Text,
-		ReplyTo: p.ReplyTo, Media: p.Media,
+		Client: Client{Name: p.Client}, RequestID: p.RequestID, EventID: p.EventID, Account: p.Account, To: p.To,
+		Text: p.Text, ReplyTo: p.ReplyTo, Media: p.Media,
 	}
 	return r, p.Queued, nil
 }

@@ -21,6 +21,8 @@ type Request struct {
 	Client Client
 	// RequestID is the id of the HTTP request, for the logs.
 	RequestID string
+	// EventID is the event that the message answers, for the logs; empty: none that we know.
+	EventID string
 	// Key is the idempotency key; empty: none was given.
 	Key string
 	// Account is the account asked for; empty: to be found out.
