@@ -34,7 +34,8 @@ type Store interface {
 	// Load returns the value that was last saved; nil: none was, or its time is over.
 	Load(ctx context.Context, k Key) ([]byte, error)
 	// Save keeps the value in place of an earlier one, for that long from now, and returns when that is durable. A nil
-	// value forgets the key.
+	// value forgets the key, and so does no time at all. A Save that failed may have been done all the same, but not once a
+	// later one through the same Store has returned.
 	Save(ctx context.Context, k Key, value []byte, keep time.Duration) error
 	// Sweep removes what is over.
 	Sweep(ctx context.Context) error

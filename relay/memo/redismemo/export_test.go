@@ -1,0 +1,4 @@
+package redismemo
+
+// SaveScript is for a test that lets one come late.
+var SaveScript = saveScript
