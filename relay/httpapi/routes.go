@@ -32,6 +32,7 @@ func (s *Server) routes() {
 		s.handle(http.MethodPost, prefix+"/send", send)
 		s.handle(http.MethodGet, prefix+"/{id:msg_[^/]+}", lookup)
 	}
+	s.handle(http.MethodPost, "/agents/{name}/callback/{path}", callback)
 	s.handle(http.MethodGet, "/healthz", healthz)
 	s.handle(http.MethodGet, "/health", healthz)
 	s.handle(http.MethodGet, pathReady, readyz)

@@ -71,6 +71,9 @@ func (c *call) sendRequest() (outbound.Request, error) {
 	}
 	req.Key, req.Account, req.To, req.Text, req.ReplyTo = key, m.im, m.to, m.text, m.replyTo
 	req.Media, req.Resend = m.media, m.resend
+	if id := c.r.Header.Get("X-Relay-Event-Id"); saneID(id) {
+		req.EventID = id
+	}
 	return req, nil
 }
 

@@ -62,6 +62,19 @@ func TestSendRequest(t *testing.T) {
 	}
 }
 
+// TestSendEvent takes over which event a message answers, and no nonsense.
+func TestSendEvent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	for given, want := range map[string]string{"evt_1": "evt_1", "": "", "a b": "", strings.Repeat("e", 129): ""} {
+		r.send(`{"to":"a","text":"b"}`, "X-Relay-Event-Id", given).want(t, 200, "")
+		asked := r.sender.asked()
+		if got := asked[len(asked)-1].EventID; got != want {
+			t.Errorf("%q: got %q, want %q", given, got, want)
+		}
+	}
+}
+
 // TestSendKey takes the idempotency key from the header, else from the first of the ids.
 func TestSendKey(t *testing.T) {
 	t.Parallel()

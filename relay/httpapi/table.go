@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"time"
@@ -33,6 +34,16 @@ type APIClient struct {
 	Tokens []secret.Text
 }
 
+// Callback is an address that an agent posts to by itself.
+type Callback struct {
+	// Agent is its name.
+	Agent string
+	// Path is the secret last part of the address.
+	Path secret.Text
+	// Take makes what was posted durable. Errors to show are [*relay.Refusal]; any other is a 503.
+	Take func(ctx context.Context, body []byte) error
+}
+
 // Admin is who may look and mend.
 type Admin struct {
 	// Token is the admin token; zero: nobody gets in.
@@ -46,6 +57,8 @@ type Table struct {
 	Accounts []Account
 	Clients  []APIClient
 	Admin    Admin
+	// Callbacks are the agents' addresses.
+	Callbacks []Callback
 	// TrustedProxies are the networks whose X-Forwarded-For is believed; empty: nobody's.
 	TrustedProxies []netip.Prefix
 	// Wait is how long an inbound post waits for the agent, where the caller prefers nothing else.
@@ -66,6 +79,7 @@ type table struct {
 	only                *account
 	clients             ring[outbound.Client]
 	admin               ring[struct{}]
+	callbacks           map[string]*ring[Callback] // by agent
 	loopbackOnly        bool
 	proxies             []netip.Prefix
 	wait                time.Duration
@@ -83,7 +97,8 @@ type account struct {
 func compile(t Table) (*table, error) {
 	c := &table{
 		accounts: make(map[string]*account, len(t.Accounts)), loopbackOnly: t.Admin.LoopbackOnly,
-		proxies: t.TrustedProxies, wait: t.Wait, maxInbound: t.MaxInbound, maxSend: t.MaxSend,
+		callbacks: map[string]*ring[Callback]{},
+		proxies:   t.TrustedProxies, wait: t.Wait, maxInbound: t.MaxInbound, maxSend: t.MaxSend,
 	}
 	if c.maxInbound <= 0 {
 		c.maxInbound = defaultMaxInbound
@@ -92,6 +107,13 @@ func compile(t Table) (*table, error) {
 		c.maxSend = defaultMaxSend
 	}
 	c.admin.add(t.Admin.Token, struct{}{})
+	for _, cb := range t.Callbacks {
+		in := &ring[Callback]{}
+		if c.callbacks[cb.Agent] != nil || !in.add(cb.Path, cb) {
+			return nil, fmt.Errorf("agent %q: its callback is given twice or has no path", cb.Agent)
+		}
+		c.callbacks[cb.Agent] = in
+	}
 	for _, a := range t.Accounts {
 		if err := c.addAccount(a); err != nil {
 			return nil, err
