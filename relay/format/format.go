@@ -109,6 +109,7 @@ func Meta(body []byte) []relay.Envelope {
 // The kinds that all formats share.
 const (
 	KindText  = "text"
+	KindImage = "image"
 	KindMeta  = "meta"
 	KindOther = "other"
 )

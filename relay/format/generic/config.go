@@ -20,6 +20,8 @@ type Config struct {
 	Nickname string `yaml:"nickname"`
 	// Text is the message's text.
 	Text string `yaml:"text"`
+	// Image is the URL of a picture.
+	Image string `yaml:"image"`
 	// Kind is what kind of message it is: text, image, ….
 	Kind string `yaml:"kind"`
 	// Group tells that the conversation is a group.
@@ -38,14 +40,16 @@ type Config struct {
 // paths lists the paths by place.
 func (c Config) paths() [places]string {
 	return [places]string{
-		ident: c.ID, conversation: c.Conversation, sender: c.Sender, nickname: c.Nickname, words: c.Text, kind: c.Kind,
+		ident: c.ID, conversation: c.Conversation, sender: c.Sender, nickname: c.Nickname, words: c.Text,
+		image: c.Image, kind: c.Kind,
 		group: c.Group, mention: c.Mentioned, own: c.Self, moment: c.Time,
 	}
 }
 
 // keys are the configuration's words for the places.
 var keys = [places]string{
-	ident: "id", conversation: "conversation", sender: "sender", nickname: "nickname", words: "text", kind: "kind",
+	ident: "id", conversation: "conversation", sender: "sender", nickname: "nickname", words: "text",
+	image: "image", kind: "kind",
 	group: "group", mention: "mentioned", own: "self", moment: "time",
 }
 

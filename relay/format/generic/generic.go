@@ -12,6 +12,7 @@
 //   - sender: sender, senderId, from, fromUser, user, userId, author; an object is looked into for its id and name
 //   - nickname: nickname, senderName, userName, displayName
 //   - text: text, content, message, body
+//   - image: image, imageUrl, imgUrl, picture, pictureUrl, if it is an http URL
 //   - kind: kind, msgType, messageType, contentType
 //   - group: group, isGroup, chatType
 //   - mentioned: mentioned, isMentioned, atMe, mentions
@@ -21,7 +22,7 @@
 // The rules: the conversation is what is found there, else the sender. A message is the account's own if self is true or
 // the sender is the configured self. It mentions the account if mentioned is true, or is a list that names the
 // configured self. Group is true, or one of group, supergroup, room, channel. Time is unix seconds or milliseconds, or
-// RFC 3339. A kind that is not found is text if there is one.
+// RFC 3339. A kind that is not found is text if there is one, else image if there is that.
 //
 // # What makes a repeat
 //
@@ -30,6 +31,7 @@
 package generic
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -99,11 +101,16 @@ func (f *Format) envelope(v gjson.Result, self string, raw []byte) relay.Envelop
 	}
 	e.Self = truth(p[own]) || self != "" && who == self
 	e.Mentioned = truth(p[mention]) || names(p[mention], self)
+	if at := address(p[image]); at != "" {
+		e.Media = []relay.Media{{Type: format.KindImage, URL: at}}
+	}
 	e.MessageID, e.Identity = identify(&p, who, v.Raw)
 	switch {
 	case e.Kind != "":
 	case e.Text != "":
 		e.Kind = format.KindText
+	case len(e.Media) > 0:
+		e.Kind = format.KindImage
 	default:
 		e.Kind = format.KindOther
 	}
@@ -137,6 +144,24 @@ func text(v gjson.Result) string {
 		return ""
 	}
 	return v.Str
+}
+
+// longestURL is more than any picture's address needs.
+const longestURL = 4 << 10
+
+// address is a web address as it stands there, or what an object has for one.
+func address(v gjson.Result) string {
+	if v.IsObject() {
+		v = inside(v, "url", "src")
+	}
+	if len(v.Str) > longestURL {
+		return ""
+	}
+	u, err := url.Parse(v.Str)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	return format.Keep(v.Str)
 }
 
 // person is the id of somebody or of a chat, and the name if it lies beside it.

@@ -15,6 +15,7 @@ const (
 	sender
 	nickname
 	words
+	image
 	kind
 	group
 	mention
@@ -57,6 +58,8 @@ func usual(name []byte) (place, bool) {
 		return nickname, true
 	case "text", "content", "message", "body":
 		return words, true
+	case "image", "imageurl", "imgurl", "picture", "pictureurl":
+		return image, true
 	case "kind", "msgtype", "messagetype", "contenttype":
 		return kind, true
 	case "group", "isgroup", "chattype":
