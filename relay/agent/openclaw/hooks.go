@@ -1,0 +1,178 @@
+package openclaw
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/imrelay/imrelay/relay"
+	"github.com/imrelay/imrelay/relay/agent"
+	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/signer"
+)
+
+const (
+	// hooksPath is where a gateway has its hook by default.
+	hooksPath = "/hooks/agent"
+	// maxHook is how much a gateway's hook takes.
+	maxHook = 256 << 10
+	// longestName is how much of a sender's name the agent is shown, in characters.
+	longestName = 64
+)
+
+// hooks is a gateway's built-in hook.
+type hooks struct {
+	wire    agent.Wire
+	url     string
+	bearer  *signer.Token
+	channel string
+}
+
+// hookBody is what the hook takes. It has no session: one has to be allowed by the gateway's configuration, and is
+// refused where it is not.
+type hookBody struct {
+	Message string `json:"message"`
+	Name    string `json:"name"`
+	Channel string `json:"channel"`
+	To      string `json:"to"`
+	Deliver bool   `json:"deliver"`
+}
+
+func newHooks(c Config, w agent.Wire) (*Agent, error) {
+	switch {
+	case len(agent.Secrets(c.Secret, c.Secrets)) > 0:
+		return nil, errors.New("secret is for mode: webhook; mode: hooks takes token")
+	case w.StandardWebhooks:
+		return nil, errors.New("standard_webhooks is for mode: webhook; a gateway's hooks verify no signature")
+	case c.Token.IsZero():
+		return nil, errors.New("token is missing: mode: hooks takes the gateway's hooks.token")
+	case c.Channel == "":
+		return nil, errors.New("channel is missing: mode: hooks needs the gateway's channel that sends the answers")
+	}
+	at, err := hookURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	bearer, err := signer.NewBearer(c.Token.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("use token: %w", err)
+	}
+	return &Agent{mode: &hooks{wire: w, url: at, bearer: bearer, channel: c.Channel}}, nil
+}
+
+// hookURL is the hook's address, of that of the gateway or its own. Errors do not show it.
+func hookURL(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("url is not an http:// or https:// address")
+	case u.Query().Has("token"):
+		return "", errors.New("url holds a token, which a gateway refuses there: give it as token")
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = hooksPath
+	}
+	return u.String(), nil
+}
+
+// Deliver implements relay.Agent.
+func (h *hooks) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
+	v := h.wire.Reader.Read(e)
+	if !agent.Spoken(v) {
+		return agent.Unspoken(), nil
+	}
+	body, err := json.Marshal(hookBody{
+		Message: said(e, v), Name: "relay", Channel: h.channel, To: e.Conversation, Deliver: true,
+	})
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
+	if len(body) > maxHook {
+		return relay.Outcome{
+			Status: http.StatusRequestEntityTooLarge, Reason: "the message is over the 256 KiB that a gateway's hook takes",
+		}, nil
+	}
+	now := time.Now()
+	answer, err := h.wire.Doer.Do(ctx, egress.Call{
+		Method: http.MethodPost, URL: h.url, Header: h.header(e, attempt), Body: body, Timeout: h.wire.Timeout, Ready: e.Ready,
+	})
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
+	out := relay.Outcome{
+		Status: answer.Status, ContentType: answer.Header.Get("Content-Type"), Body: answer.Body,
+		RetryAfter: egress.RetryAfter(answer.Header.Get("Retry-After"), now),
+	}
+	if success(answer.Status) && !admitted(answer.Body) {
+		out.Status, out.Reason = http.StatusInternalServerError, "the gateway's answer does not say that the run was admitted"
+	}
+	return out, nil
+}
+
+// header is that of one attempt.
+func (h *hooks) header(e relay.Event, attempt int) http.Header {
+	header := http.Header{
+		"Content-Type":      {"application/json"},
+		"Idempotency-Key":   {e.ID},
+		agent.HeaderEventID: {e.ID},
+		agent.HeaderAttempt: {strconv.Itoa(attempt)},
+	}
+	if e.Note.Traceparent != "" {
+		header["Traceparent"] = []string{e.Note.Traceparent}
+	}
+	h.bearer.Sign(header, "", time.Time{}, nil)
+	return header
+}
+
+func success(status int) bool { return status >= 200 && status <= 299 }
+
+// admitted says that the hook's answer is a yes. A gateway answers what it does not know with a page, and 200.
+func admitted(body []byte) bool {
+	return gjson.ValidBytes(body) && gjson.GetBytes(body, "ok").Type == gjson.True
+}
+
+// said is what the agent reads: where, who, and what.
+func said(e relay.Event, v relay.Envelope) string {
+	where := "private"
+	if v.Group {
+		where = "group"
+	}
+	room := strings.TrimSuffix(e.Conversation, "@chatroom")
+	return fmt.Sprintf("[%s %s %s] %s: %s", e.Account, where, oneLine(room), who(v), agent.Words(v))
+}
+
+// who is the sender's name.
+func who(v relay.Envelope) string {
+	for _, name := range []string{v.Nickname, v.Sender} {
+		if name = oneLine(name); name != "" {
+			return name
+		}
+	}
+	return "somebody"
+}
+
+// oneLine keeps a name from looking like another line's beginning: people choose their names.
+func oneLine(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), unicode.IsSpace(r):
+			return ' '
+		case r == '[', r == ']':
+			return '_'
+		}
+		return r
+	}, name)
+	if runes := []rune(name); len(runes) > longestName {
+		name = string(runes[:longestName])
+	}
+	return strings.Join(strings.Fields(name), " ")
+}
