@@ -32,8 +32,11 @@ func (e *examination) agents(ctx context.Context) {
 	}
 }
 
-// agent looks whether an agent can be reached: a connection for all kinds, and for OpenClaw its health as well. The
-// webhook itself is left alone: its answer to a GET would mean nothing.
+// healthPaths are where the kinds that have one tell of their health.
+var healthPaths = map[string]string{"openclaw": "/healthz", "xopcbot": "/health"}
+
+// agent looks whether an agent can be reached: a connection for all kinds, and for some its health as well. What takes
+// events is left alone: its answer to a GET would mean nothing.
 func (e *examination) agent(ctx context.Context, name string, a config.Agent) {
 	label := "agent " + name
 	u, err := url.Parse(AgentURL(a))
@@ -50,26 +53,26 @@ func (e *examination) agent(ctx context.Context, name string, a config.Agent) {
 		e.fail(label, fix, "%s cannot be reached: %s", u.Host, reason(err))
 		return
 	}
-	if a.Kind != "openclaw" {
+	path, ok := healthPaths[a.Kind]
+	if !ok {
 		e.ok(label, "%s takes connections", u.Host)
 		return
 	}
-	e.health(ctx, label, u)
+	e.health(ctx, label, u.ResolveReference(&url.URL{Path: path}))
 }
 
-func (e *examination) health(ctx context.Context, label string, u *url.URL) {
-	probe := url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/healthz"}
+func (e *examination) health(ctx context.Context, label string, probe *url.URL) {
 	asked := time.Now()
 	status, date, err := e.get(ctx, probe.String())
 	switch {
 	case err != nil:
-		e.fail(label, "look at its log", "%s takes connections, but /healthz is not answered", u.Host)
+		e.fail(label, "look at its log", "%s takes connections, but %s is not answered", probe.Host, probe.Path)
 		return
 	case status != http.StatusOK:
-		e.warn(label, "it may still be starting; look at its log", "/healthz answers %d", status)
+		e.warn(label, "it may still be starting; look at its log", "%s answers %d", probe.Path, status)
 		return
 	}
-	e.ok(label, "/healthz answers 200 in %d ms", time.Since(asked).Milliseconds())
+	e.ok(label, "%s answers 200 in %d ms", probe.Path, time.Since(asked).Milliseconds())
 	if theirs, err := http.ParseTime(date); err == nil {
 		if skew := time.Since(theirs).Abs(); skew > maxSkew {
 			e.warn(label, "keep both clocks with NTP", "its clock is %s away from ours", skew.Round(time.Second))
