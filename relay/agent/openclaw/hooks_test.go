@@ -31,14 +31,14 @@ func hooksConfig(url string) openclaw.Config {
 	return openclaw.Config{Mode: "hooks", URL: url, Token: secret.New("hook-token"), Channel: "wechat_abot"}
 }
 
-// spoken is an event whose text is text.
-func spoken(t *testing.T, id, text string) relay.Event {
+// spoken is the event evt_1 with a text.
+func spoken(t *testing.T, text string) relay.Event {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{"text": text})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := agenttest.Event(id)
+	e := agenttest.Event("evt_1")
 	e.Body = body
 	return e
 }
@@ -53,7 +53,7 @@ func inGroup(e relay.Event, room string) relay.Event {
 func TestHookRequest(t *testing.T) {
 	t.Parallel()
 	a, g := hooked(t, openclawtest.Options{})
-	e := inGroup(spoken(t, "evt_1", "今天 <天气> \"怎么样\"\nok?"), "48213570966@chatroom")
+	e := inGroup(spoken(t, "今天 <天气> \"怎么样\"\nok?"), "48213570966@chatroom")
 	e.Note.Traceparent = "00-aa-bb-01"
 	out, err := a.Deliver(t.Context(), e, 3)
 	if err != nil || out.Status != 200 || string(out.Body) != `{"ok":true,"runId":"run-1"}` || out.ContentType != "application/json" ||
@@ -116,7 +116,7 @@ func TestHookMessage(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			a, g := hooked(t, openclawtest.Options{})
-			e := spoken(t, "evt_1", "hi")
+			e := spoken(t, "hi")
 			tc.change(&e)
 			if out, err := a.Deliver(t.Context(), e, 1); err != nil || out.Status != 200 {
 				t.Fatalf("got %+v, %v", out, err)
@@ -131,7 +131,7 @@ func TestHookMessage(t *testing.T) {
 // What nobody said, and what the hook does not take, makes no call.
 func TestHookNoCall(t *testing.T) {
 	t.Parallel()
-	recall := spoken(t, "evt_1", "taken back")
+	recall := spoken(t, "taken back")
 	recall.Note.Kind = "recall"
 	for _, tc := range []struct {
 		name   string
@@ -140,9 +140,9 @@ func TestHookNoCall(t *testing.T) {
 		calls  int
 	}{
 		{"recall", recall, 204, 0},
-		{"too long", spoken(t, "evt_1", strings.Repeat("x", 256<<10)), 413, 0},
-		{"too long once encoded", spoken(t, "evt_1", strings.Repeat("<", 44<<10)), 413, 0},
-		{"long", spoken(t, "evt_1", strings.Repeat("x", 255<<10)), 200, 1},
+		{"too long", spoken(t, strings.Repeat("x", 256<<10)), 413, 0},
+		{"too long once encoded", spoken(t, strings.Repeat("<", 44<<10)), 413, 0},
+		{"long", spoken(t, strings.Repeat("x", 255<<10)), 200, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -164,7 +164,7 @@ func TestHookRepeats(t *testing.T) {
 	a, g := hooked(t, openclawtest.Options{Fault: func(n int) openclawtest.Fault {
 		return []openclawtest.Fault{openclawtest.HangUpAfter, openclawtest.None, openclawtest.Unavailable, openclawtest.Failed}[(n-1)%4]
 	}})
-	e := spoken(t, "evt_1", "hi")
+	e := spoken(t, "hi")
 	if _, err := a.Deliver(t.Context(), e, 1); err == nil {
 		t.Fatal("the answer was not lost")
 	}
@@ -212,7 +212,7 @@ func TestHookWrongToken(t *testing.T) {
 		if n >= 20 {
 			want = 429
 		}
-		out, err := a.Deliver(t.Context(), spoken(t, "evt_1", "hi"), 1)
+		out, err := a.Deliver(t.Context(), spoken(t, "hi"), 1)
 		if err != nil || out.Status != want || (want == 429 && out.RetryAfter != time.Minute) {
 			t.Fatalf("attempt %d: got %+v, %v, want %d", n, out, err, want)
 		}
@@ -233,7 +233,7 @@ func TestHookURL(t *testing.T) {
 		}))
 		t.Cleanup(s.Close)
 		a := newAgent(t, hooksConfig(s.URL+given), agenttest.NewWorld(t).Wire)
-		if _, err := a.Deliver(t.Context(), spoken(t, "evt_1", "hi"), 1); err != nil || got.Load() != want {
+		if _, err := a.Deliver(t.Context(), spoken(t, "hi"), 1); err != nil || got.Load() != want {
 			t.Errorf("%q: got %v, %v, want %q", given, got.Load(), err, want)
 		}
 	}

@@ -75,7 +75,7 @@ type Request struct {
 
 // Fake is one gateway.
 type Fake struct {
-	t    testing.TB
+	tb   testing.TB
 	o    Options
 	addr string
 
@@ -106,11 +106,11 @@ type life struct {
 }
 
 // New starts a gateway on a port of its own.
-func New(t testing.TB, o Options) *Fake {
-	t.Helper()
-	f := &Fake{t: t, o: o}
+func New(tb testing.TB, o Options) *Fake {
+	tb.Helper()
+	f := &Fake{tb: tb, o: o}
 	f.Start()
-	t.Cleanup(f.Stop)
+	tb.Cleanup(f.Stop)
 	return f
 }
 
@@ -127,14 +127,14 @@ func (f *Fake) SpeakTo(api, botToken string) {
 
 // Start starts the gateway again, on the same port.
 func (f *Fake) Start() {
-	f.t.Helper()
+	f.tb.Helper()
 	at := f.addr
 	if at == "" {
 		at = "127.0.0.1:0"
 	}
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", at)
 	if err != nil {
-		f.t.Fatalf("start gateway: %v", err)
+		f.tb.Fatalf("start gateway: %v", err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -247,7 +247,7 @@ func TestPages(t *testing.T) {
 		}
 		body, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if err != nil || resp.StatusCode != 200 || !bytes.Contains(body, []byte(want)) {
+		if err != nil || resp.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(want)) {
 			t.Errorf("GET %s: got %d %q, %v, want %q", path, resp.StatusCode, body, err, want)
 		}
 	}
