@@ -12,6 +12,7 @@ import (
 
 	"github.com/imrelay/imrelay/dedupe"
 	"github.com/imrelay/imrelay/relay/config"
+	"github.com/imrelay/imrelay/relay/memo"
 	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/secret"
 	"github.com/imrelay/imrelay/relay/store/redisconn"
@@ -105,8 +106,8 @@ type MoveOptions struct {
 
 // MoveProgress is how far a move is.
 type MoveProgress struct {
-	// Events, Keys and Sends are how many were copied so far.
-	Events, Keys, Sends int
+	// Events, Keys, Sends and Notes are how many were copied so far.
+	Events, Keys, Sends, Notes int
 }
 
 // MoveReport is what a move did.
@@ -117,7 +118,7 @@ type MoveReport struct {
 	Shards int `json:"shards"`
 	// Moved are the counts, which are the same on both sides.
 	Moved []Moved `json:"moved"`
-	// Bytes are those of all bodies and records.
+	// Bytes are those of all bodies, records and notes.
 	Bytes int64 `json:"bytes"`
 	// Removed is how many keys of the former layout were removed.
 	Removed int `json:"removed"`
@@ -170,6 +171,7 @@ type side struct {
 	conn   *redisconn.Conn // nil: the embedded store
 	queue  exchange[queue.Cargo]
 	ledger exchange[[]dedupe.Stored]
+	memos  exchange[[]memo.Note]
 }
 
 // exchange is a part of a store: what it hands out, and how it takes over another's. An embedded one takes nothing.
@@ -187,7 +189,7 @@ func (m *move) run(ctx context.Context) error {
 	return nil
 }
 
-// copy copies the queue, then the ledger.
+// copy copies the queue, then the ledger, then what adapters remember.
 func (m *move) copy(ctx context.Context) error {
 	err := m.from.queue.export(ctx, func(c queue.Cargo) error {
 		m.copied.cargo(c)
@@ -205,6 +207,14 @@ func (m *move) copy(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("copy the send ledger: %w", err)
+	}
+	err = m.from.memos.export(ctx, func(notes []memo.Note) error {
+		m.copied.remembered(notes)
+		m.progress.Notes += len(notes)
+		return m.piece(ctx, func(ctx context.Context) error { return m.to.memos.load(ctx, notes) })
+	})
+	if err != nil {
+		return fmt.Errorf("copy the memory of adapters: %w", err)
 	}
 	m.copied.settle()
 	return nil
@@ -252,6 +262,12 @@ func (m *move) verify(ctx context.Context) error {
 	if err == nil {
 		err = m.to.ledger.export(ctx, func(rows []dedupe.Stored) error {
 			found.rows(rows)
+			return m.watch(ctx)
+		})
+	}
+	if err == nil {
+		err = m.to.memos.export(ctx, func(notes []memo.Note) error {
+			found.remembered(notes)
 			return m.watch(ctx)
 		})
 	}

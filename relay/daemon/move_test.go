@@ -15,6 +15,9 @@ import (
 	"github.com/imrelay/imrelay/dedupe/sqlitededupe"
 	"github.com/imrelay/imrelay/relay/config"
 	"github.com/imrelay/imrelay/relay/daemon"
+	"github.com/imrelay/imrelay/relay/memo"
+	"github.com/imrelay/imrelay/relay/memo/redismemo"
+	"github.com/imrelay/imrelay/relay/memo/sqlitememo"
 	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/queue/clock"
 	"github.com/imrelay/imrelay/relay/queue/redisqueue"
@@ -27,13 +30,20 @@ import (
 
 // What stock puts into a store, as a report says it.
 const stocked = "events heron queued 1, events openclaw dead 1, events openclaw delivered 1, events openclaw parked 1, " +
-	"events openclaw queued 2, keys 7, pauses 1, chats 5, sends done 1, sends waiting 1"
+	"events openclaw queued 2, keys 7, pauses 1, chats 5, sends done 1, sends waiting 1, notes 2"
 
 // goods is a store with something in it.
 type goods struct {
 	queue  queue.Queue
 	ledger dedupe.Store
+	memos  memo.Store
 }
+
+// token and list are what an adapter remembers.
+var (
+	token = memo.Key{Owner: "agent/openclaw", Name: "token"}
+	list  = memo.Key{Owner: "agent/heron", Name: "friend \xff"}
+)
 
 // stock fills a store.
 func (g goods) stock(t *testing.T) {
@@ -73,6 +83,9 @@ func (g goods) stock(t *testing.T) {
 	must("finish", g.ledger.Finish(ctx, e, dedupe.Done, []byte("sent")))
 	_, err = g.ledger.Claim(ctx, dedupe.Claim{Owner: "openclaw", Key: "q", ID: "msg_q", Lane: "wechat/a", Payload: []byte("later")})
 	must("claim", err)
+	must("save", g.memos.Save(ctx, token, []byte("secret \x00\xff"), time.Hour))
+	must("save", g.memos.Save(ctx, list, []byte{}, 24*time.Hour))
+	must("save", g.memos.Save(ctx, memo.Key{Owner: "agent/heron", Name: "over"}, []byte("x"), time.Millisecond))
 }
 
 // ware is a job for a chat.
@@ -109,6 +122,11 @@ func (g goods) check(t *testing.T) {
 	if err != nil || len(es) != 1 || string(es[0].Payload) != "later" {
 		t.Errorf("take of sends: got %+v, %v, want the one that waits", es, err)
 	}
+	for k, want := range map[memo.Key]string{token: "secret \x00\xff", list: ""} {
+		if got, err := g.memos.Load(t.Context(), k); err != nil || got == nil || string(got) != want {
+			t.Errorf("load %s: got %q, %v, want %q", k.Name, got, err, want)
+		}
+	}
 }
 
 // window is the dedupe window of every test.
@@ -137,8 +155,12 @@ func inFile(t *testing.T, cfg config.Config, source clock.Source, do func(g good
 	if err != nil {
 		t.Fatalf("open ledger: %v", err)
 	}
-	do(goods{q, l})
-	if err := errors.Join(l.Close(), q.Close(), file.Close()); err != nil {
+	m, err := sqlitememo.New(t.Context(), file, sqlitememo.Options{})
+	if err != nil {
+		t.Fatalf("open memory: %v", err)
+	}
+	do(goods{q, l, m})
+	if err := errors.Join(m.Close(), l.Close(), q.Close(), file.Close()); err != nil {
 		t.Fatalf("close: %v", err)
 	}
 }
@@ -175,7 +197,7 @@ func inRedis(t *testing.T, url string, do func(g goods)) {
 	if err != nil {
 		t.Fatalf("open ledger: %v", err)
 	}
-	do(goods{q, l})
+	do(goods{q, l, redismemo.New(conn)})
 	if err := errors.Join(l.Close(), q.Close(), conn.Close()); err != nil {
 		t.Fatalf("close: %v", err)
 	}
@@ -491,20 +513,29 @@ func TestMoveIsCounted(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	nearlyOver := func() (time.Time, time.Duration) { return now.Add(time.Minute - window), 0 }
+	key := func(g goods) error {
+		return g.queue.Remember(context.Background(), queue.Key{Account: "wechat", Conversation: "c", Identity: "1"})
+	}
+	note := func(keep time.Duration) func(goods) error {
+		return func(g goods) error { return g.memos.Save(context.Background(), token, []byte("x"), keep) }
+	}
 	for _, tt := range []struct {
 		name  string
 		clock clock.Source
+		put   func(g goods) error
 		want  string
 	}{
-		{"a fresh key", nil, "the counts differ: keys: 1 in the source, 0 in the target"},
-		{"a key that is over soon", nearlyOver, ""},
+		{"a fresh key", nil, key, "the counts differ: keys: 1 in the source, 0 in the target"},
+		{"a key that is over soon", nearlyOver, key, ""},
+		{"a note", nil, note(time.Hour), "the counts differ: notes: 1 in the source, 0 in the target"},
+		{"a note that is over soon", nil, note(time.Minute), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			from, server := origin(t), redistest.Start(t)
 			inFile(t, from, tt.clock, func(g goods) {
-				if err := g.queue.Remember(t.Context(), queue.Key{Account: "wechat", Conversation: "c", Identity: "1"}); err != nil {
-					t.Fatalf("remember: %v", err)
+				if err := tt.put(g); err != nil {
+					t.Fatalf("put: %v", err)
 				}
 			})
 			thief, err := redisconn.Open(t.Context(), redisconn.Options{URL: secret.New(server.URL("")), Moving: true})
@@ -514,7 +545,7 @@ func TestMoveIsCounted(t *testing.T) {
 			t.Cleanup(func() { closeOf(t, thief) })
 			stolen := 0
 			o := daemon.MoveOptions{From: from, To: secret.New(server.URL("")), Progress: func(p daemon.MoveProgress) {
-				if p.Keys > 0 {
+				if p.Keys+p.Notes > 0 {
 					stolen, _ = thief.Remove(context.Background(), 0)
 				}
 			}}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/imrelay/imrelay/dedupe"
 	"github.com/imrelay/imrelay/dedupe/redisdedupe"
+	"github.com/imrelay/imrelay/relay/memo"
+	"github.com/imrelay/imrelay/relay/memo/redismemo"
 	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/queue/redisqueue"
 	"github.com/imrelay/imrelay/relay/secret"
@@ -50,10 +52,11 @@ func (m *move) openFile(ctx context.Context) error {
 	m.undo.add("source", s.Close)
 	q, canQueue := s.queue.(queue.Exporter)
 	l, canLedger := s.ledger.(dedupe.Exporter)
-	if !canQueue || !canLedger {
+	n, canMemos := s.memos.(memo.Exporter)
+	if !canQueue || !canLedger || !canMemos {
 		return errors.New("the embedded store hands nothing out")
 	}
-	m.from.queue.export, m.from.ledger.export = q.Export, l.Export
+	m.from.queue.export, m.from.ledger.export, m.from.memos.export = q.Export, l.Export, n.Export
 	return nil
 }
 
@@ -67,7 +70,7 @@ func (m *move) connect(ctx context.Context, name string, url secret.Text) (*redi
 	return conn, nil
 }
 
-// onRedis opens the queue and the ledger of one side.
+// onRedis opens what is moved of one side.
 func (m *move) onRedis(ctx context.Context, conn *redisconn.Conn) (side, error) {
 	q, err := redisqueue.Open(ctx, conn, redisqueue.Options{Retention: retentionOf(m.o.From), Log: m.o.Log})
 	if err != nil {
@@ -79,10 +82,13 @@ func (m *move) onRedis(ctx context.Context, conn *redisconn.Conn) (side, error) 
 		return side{}, fmt.Errorf("open the send ledger: %w", err)
 	}
 	m.undo.add("send ledger", l.Close)
+	n := redismemo.New(conn)
+	m.undo.add("memory of adapters", n.Close)
 	return side{
 		conn:   conn,
 		queue:  exchange[queue.Cargo]{q.Export, q.Import},
 		ledger: exchange[[]dedupe.Stored]{l.Export, l.Import},
+		memos:  exchange[[]memo.Note]{n.Export, n.Import},
 	}, nil
 }
 

@@ -15,14 +15,16 @@ import (
 	"github.com/imrelay/imrelay/outbound/limit/redislimit"
 	"github.com/imrelay/imrelay/relay/config"
 	"github.com/imrelay/imrelay/relay/httpapi"
+	"github.com/imrelay/imrelay/relay/memo/redismemo"
 	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/queue/redisqueue"
+	"github.com/imrelay/imrelay/relay/seat/redisseat"
 	"github.com/imrelay/imrelay/relay/secret"
 	"github.com/imrelay/imrelay/relay/store/redisconn"
 )
 
 const (
-	// sharedLease is how long an event or a send is left to a relay that is not heard of any more.
+	// sharedLease is how long an event, a send or a seat is left to a relay that is not heard of any more.
 	sharedLease = 10 * time.Second
 	// redisPatience is how long a start waits for Redis: the machine's services may start in any order, and a large one
 	// loads for a while.
@@ -57,6 +59,9 @@ func (s *store) share(ctx context.Context, cfg config.Config, o Options) error {
 	s.ledger, s.lease = l, sharedLease
 	s.undo.add("send ledger", l.Close)
 	s.limiter = redislimit.New(conn, redislimit.Options{Log: o.Log})
+	m := redismemo.New(conn)
+	s.memos, s.seats = m, redisseat.New(conn, redisseat.Options{Lease: sharedLease, Log: o.Log})
+	s.undo.add("memory of adapters", m.Close)
 	return nil
 }
 

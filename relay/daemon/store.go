@@ -15,8 +15,11 @@ import (
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/limit"
 	"github.com/imrelay/imrelay/relay/config"
+	"github.com/imrelay/imrelay/relay/memo"
+	"github.com/imrelay/imrelay/relay/memo/sqlitememo"
 	"github.com/imrelay/imrelay/relay/queue"
 	"github.com/imrelay/imrelay/relay/queue/sqlitequeue"
+	"github.com/imrelay/imrelay/relay/seat"
 	"github.com/imrelay/imrelay/relay/store/redisconn"
 	"github.com/imrelay/imrelay/relay/store/sqlitefile"
 )
@@ -33,6 +36,9 @@ type store struct {
 	queue   queue.Queue
 	ledger  dedupe.Store
 	limiter outbound.Limiter
+	// memos is what adapters remember, seats is who may do what only one relay may do at a time.
+	memos memo.Store
+	seats seat.Keeper
 	// lease is how long the ledger counts with a relay that it does not hear of; 0: for good.
 	lease time.Duration
 	// file is the embedded store's, conn the shared one's; the other is nil.
@@ -77,6 +83,12 @@ func (s *store) embed(ctx context.Context, cfg config.Config, o Options) error {
 	}
 	s.ledger, s.limiter = l, new(limit.Limiter)
 	s.undo.add("send ledger", l.Close)
+	m, err := sqlitememo.New(ctx, file, sqlitememo.Options{})
+	if err != nil {
+		return fmt.Errorf("open the memory of adapters: %w", err)
+	}
+	s.memos, s.seats = m, seat.Alone{}
+	s.undo.add("memory of adapters", m.Close)
 	return nil
 }
 

@@ -2,19 +2,22 @@ package daemon
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/imrelay/imrelay/dedupe"
+	"github.com/imrelay/imrelay/relay/memo"
 	"github.com/imrelay/imrelay/relay/queue"
 )
 
 // Moved is how much of one kind a move copied, and found again.
 type Moved struct {
 	// What is "events", "keys" (of events and of our own messages, within the dedupe window), "pauses", "chats" (that are
-	// known) or "sends" (and what is remembered of them).
+	// known), "sends" (and what is remembered of them) or "notes" (that adapters remember).
 	What string `json:"what"`
 	// Agent is whose events they are.
 	Agent string `json:"agent,omitempty"`
@@ -33,7 +36,7 @@ type ending struct {
 	minute int64
 }
 
-// seenKey is one sighting, by half of its key's sum.
+// seenKey is one sighting or note, by half of its key's sum.
 type seenKey struct {
 	sum uint64
 	end int64 // the minute
@@ -45,6 +48,7 @@ type tally struct {
 	lasting map[kind]int
 	ends    map[ending]int
 	keys    []seenKey
+	notes   []seenKey
 	bytes   int64
 }
 
@@ -77,6 +81,15 @@ func (t *tally) rows(rows []dedupe.Stored) {
 	}
 }
 
+// remembered counts a piece of what adapters remember.
+func (t *tally) remembered(notes []memo.Note) {
+	for _, n := range notes {
+		sum := sha256.Sum256([]byte(strconv.Itoa(len(n.Owner)) + n.Owner + n.Name))
+		t.notes = append(t.notes, seenKey{binary.BigEndian.Uint64(sum[:8]), minuteOf(n.Over)})
+		t.bytes += int64(len(n.Value))
+	}
+}
+
 // add counts one thing; a zero end is none.
 func (t *tally) add(k kind, end time.Time) {
 	if end.IsZero() {
@@ -88,14 +101,16 @@ func (t *tally) add(k kind, end time.Time) {
 
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
-// settle counts each key once: a store may know one twice, and may hand one out twice while it makes room. Whoever takes
-// them over keeps the first.
+// settle counts each key and note once: a store may know one twice, and may hand one out twice while it makes room.
+// Whoever takes them over keeps the first.
 func (t *tally) settle() {
-	slices.SortStableFunc(t.keys, func(a, b seenKey) int { return cmp.Compare(a.sum, b.sum) })
-	for _, k := range slices.CompactFunc(t.keys, func(a, b seenKey) bool { return a.sum == b.sum }) {
-		t.ends[ending{kind{what: "keys"}, k.end}]++
+	for what, seen := range map[string][]seenKey{"keys": t.keys, "notes": t.notes} {
+		slices.SortStableFunc(seen, func(a, b seenKey) int { return cmp.Compare(a.sum, b.sum) })
+		for _, k := range slices.CompactFunc(seen, func(a, b seenKey) bool { return a.sum == b.sum }) {
+			t.ends[ending{kind{what: what}, k.end}]++
+		}
 	}
-	t.keys = nil
+	t.keys, t.notes = nil, nil
 }
 
 // after counts what is still there after the moment; the zero one: all. settle comes first.
@@ -115,7 +130,7 @@ func (t *tally) moved() []Moved {
 	for k, n := range t.after(time.Time{}) {
 		list = append(list, Moved{What: k.what, Agent: k.agent, State: k.state, Count: n})
 	}
-	order := []string{"events", "keys", "pauses", "chats", "sends"}
+	order := []string{"events", "keys", "pauses", "chats", "sends", "notes"}
 	slices.SortFunc(list, func(a, b Moved) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(order, a.What), slices.Index(order, b.What)),

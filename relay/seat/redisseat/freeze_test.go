@@ -52,7 +52,7 @@ type neighbour struct {
 
 func startNeighbour(t *testing.T, url string) neighbour {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very program
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), childURL+"="+url)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
