@@ -29,8 +29,10 @@ import (
 
 // Times of starting and stopping.
 const (
-	// drainTime is how long attempts and sends under way may go on after a stop.
+	// drainTime is how long attempts under way may go on after a stop.
 	drainTime = 20 * time.Second
+	// sendTime is how much longer sends may, which are ended after the attempts.
+	sendTime = 2 * time.Second
 	// answerTime is how long answers under way may take once nothing new is accepted.
 	answerTime = 5 * time.Second
 	// sweepEvery is how often what is over is removed.
@@ -74,6 +76,7 @@ type Daemon struct {
 	api      *httpapi.Server
 	servers  []server
 	overview *overview
+	alarms   alarms
 	random   httpapi.Admin // for this machine, while none is configured
 	url      string
 	started  time.Time
@@ -81,6 +84,9 @@ type Daemon struct {
 	cfg       config.Config // of the start; a reload hands a new one out and does not keep it
 	reloading sync.Mutex
 	plan      atomic.Pointer[plan] // in force
+	residents residents
+	// running is the context of what Run started; a reload begins connections in it.
+	running context.Context //nolint:containedctx // Reload has none of its own, and what it begins outlives it
 }
 
 // server is one listener and what serves it.
@@ -105,13 +111,13 @@ func New(ctx context.Context, cfg config.Config, o Options) (*Daemon, error) {
 
 // build does New's steps; each registers how it is undone.
 func (d *Daemon) build(ctx context.Context) error {
-	p, err := newPlan(d.cfg, d.doer, d.o.Insecure)
+	events := newStream()
+	d.log = d.o.Log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, events) }))
+	p, err := newPlan(d.cfg, d, d.o.Insecure)
 	if err != nil {
 		return err
 	}
 	d.undo.add("connections", func() error { d.doer.Close(); return nil })
-	events := newStream()
-	d.log = d.o.Log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewTee(c, events) }))
 	if err := d.open(ctx); err != nil {
 		return err
 	}
@@ -146,13 +152,14 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 		return err
 	}
 	d.undo.add("store", d.store.Close)
+	d.residents.seats = d.store.seats
 	return nil
 }
 
 // relay makes the inbound half.
 func (d *Daemon) relay(p *plan, seen *activity) {
 	o := relay.DispatcherOptions{
-		Source: d.store.queue, Targets: p.targets, Drain: d.o.Drain, Meter: seen, Log: d.log,
+		Source: d.store.queue, Targets: p.targets, Outbox: outbox{d}, Drain: d.o.Drain, Meter: seen, Log: d.log,
 	}
 	if d.store.conn != nil {
 		o.Herald = herald{d.store.conn}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -47,21 +48,43 @@ func newGeneric(own config.Section) (relay.Format, error) {
 }
 
 // agentKind makes one kind of agent of its own keys. A new kind is a folder, and one line in agents.
-type agentKind func(own config.Section, w agent.Wire) (relay.Agent, error)
+type agentKind func(own config.Section, w agent.Wire, old made) (made, error)
+
+// made is an agent and what it was made of.
+type made struct {
+	agent relay.Agent
+	of    settings
+}
+
+// settings are all that an agent's making depends on.
+type settings struct {
+	own      any
+	timeout  time.Duration
+	standard bool
+}
 
 var agents = map[string]agentKind{
 	"openclaw": kindOf(openclaw.New),
 	"webhook":  kindOf(webhook.New),
 }
 
-// kindOf makes an agentKind of a kind's New.
+// kindOf makes an agentKind of a kind's New. An agent whose settings are the old one's is the old one: it may have a
+// connection, or know what it would have to find out again.
 func kindOf[C any, A relay.Agent](make func(C, agent.Wire) (A, error)) agentKind {
-	return func(own config.Section, w agent.Wire) (relay.Agent, error) {
+	return func(own config.Section, w agent.Wire, old made) (made, error) {
 		var c C
 		if err := own.Decode(&c); err != nil {
-			return nil, err
+			return made{}, err
 		}
-		return make(c, w)
+		of := settings{own: c, timeout: w.Timeout, standard: w.StandardWebhooks}
+		if old.agent != nil && reflect.DeepEqual(of, old.of) {
+			return old, nil
+		}
+		a, err := make(c, w)
+		if err != nil {
+			return made{}, err
+		}
+		return made{agent: a, of: of}, nil
 	}
 }
 

@@ -118,6 +118,7 @@ func (d *Daemon) sample(ctx context.Context) ([]metrics.Sample, error) {
 			Labels: map[string]string{"agent": s.Name}, Value: up,
 		})
 	}
+	out = append(out, d.alarms.samples()...)
 	waiting, err := d.store.ledger.Waiting(ctx)
 	if err != nil {
 		return nil, err

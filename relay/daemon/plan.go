@@ -24,15 +24,17 @@ type plan struct {
 	api     httpapi.Table
 
 	cfg      config.Config
+	made     map[string]made // the agents
+	d        *Daemon         // nil: nothing will be run
 	doer     egress.Doer
 	mistakes []error
 }
 
-// newPlan makes the plan of a configuration, or returns every mistake in it. insecure lets a listener beyond loopback
-// be open to everybody.
-func newPlan(cfg config.Config, doer egress.Doer, insecure bool) (*plan, error) {
+// newPlan makes the plan of a configuration for the daemon, or returns every mistake in it. Without a daemon it is only
+// looked at.
+func newPlan(cfg config.Config, d *Daemon, insecure bool) (*plan, error) {
 	p := &plan{
-		cfg: cfg, doer: doer,
+		cfg: cfg, d: d, made: map[string]made{},
 		router:  &relay.Router{Accounts: map[string]*relay.Account{}},
 		targets: map[string]relay.Target{}, senders: outbound.Table{},
 		api: httpapi.Table{
@@ -40,6 +42,9 @@ func newPlan(cfg config.Config, doer egress.Doer, insecure bool) (*plan, error) 
 			TrustedProxies: cfg.TrustedProxies, Wait: cfg.Inbound.Wait,
 			MaxInbound: int64(cfg.Inbound.MaxBody), MaxSend: int64(cfg.Outbound.MaxBody),
 		},
+	}
+	if d != nil {
+		p.doer = d.doer
 	}
 	if !cfg.Redis.IsZero() {
 		_, err := redisconn.Parse(cfg.Redis)
@@ -154,14 +159,22 @@ func (p *plan) agent(name string, a config.Agent) {
 	if err != nil {
 		return
 	}
-	made, err := make(a.Own, agent.Wire{Doer: p.doer, Timeout: a.Timeout, StandardWebhooks: a.StandardWebhooks})
+	in, err := make(a.Own, p.d.wire(name, a), p.d.agent(name))
 	p.mistake(key, err)
-	p.targets[name] = relay.Target{
-		Agent: made, Concurrency: a.Concurrency,
+	p.made[name] = in
+	target := relay.Target{
+		Agent: in.agent, Concurrency: a.Concurrency,
 		Policy: relay.Policy{
 			Base: a.Retry.Base, Cap: a.Retry.Cap, ParkAfter: a.Retry.ParkAfter, MaxAge: a.Retry.MaxAge,
 			MaxAttempts: a.Retry.MaxAttempts, OnStuck: stuck[a.OnStuck],
 		},
+	}
+	if _, ok := in.agent.(relay.Resident); ok && p.d != nil {
+		target.Away = func() bool { return p.d.residents.away(name) }
+	}
+	p.targets[name] = target
+	if in, ok := in.agent.(agent.CalledBack); ok && !in.Path().IsZero() {
+		p.api.Callbacks = append(p.api.Callbacks, httpapi.Callback{Agent: name, Path: in.Path(), Take: in.Callback})
 	}
 }
 

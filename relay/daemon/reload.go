@@ -19,7 +19,7 @@ func (d *Daemon) Reload(cfg config.Config) error {
 	if err := d.restartNeeded(cfg); err != nil {
 		return err
 	}
-	p, err := newPlan(cfg, d.doer, d.o.Insecure)
+	p, err := newPlan(cfg, d, d.o.Insecure)
 	if err != nil {
 		return err
 	}
@@ -37,6 +37,9 @@ func (d *Daemon) Reload(cfg config.Config) error {
 	d.disp.Reload(p.targets)
 	d.brake.Configure(brakeOptions(cfg.Loop))
 	d.plan.Store(p)
+	if d.running != nil {
+		d.residents.settle(d.running, p.targets)
+	}
 	if d.o.Level != (zap.AtomicLevel{}) {
 		if level, err := zap.ParseAtomicLevel(cfg.Log.Level); err == nil {
 			d.o.Level.SetLevel(level.Level())

@@ -21,17 +21,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		zap.Strings("ims", names(d.cfg.IMs)), zap.Strings("agents", names(d.cfg.Agents)),
 		zap.Strings("clients", names(d.cfg.Clients)))
 	began := time.Now()
-	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopDelivering()
-	var working sync.WaitGroup
 	failed := make(chan error, len(d.servers)+1)
-	working.Go(func() { d.disp.Run(delivering) })
-	working.Go(func() {
-		if err := d.sender.Run(delivering); err != nil && delivering.Err() == nil {
-			failed <- fmt.Errorf("send in the background: %w", err)
-		}
-	})
-	working.Go(func() { d.sweep(delivering) })
+	w := d.begin(ctx, failed)
+	defer w.stopSending()
 	var serving sync.WaitGroup
 	for _, s := range d.servers {
 		serving.Go(func() {
@@ -46,25 +38,57 @@ func (d *Daemon) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	d.log.Info("relay is stopping", zap.String("event", "relay.stopping"))
-	err = errors.Join(err, d.stop(stopDelivering, &working))
+	err = errors.Join(err, d.stop(w))
 	serving.Wait()
 	d.log.Info("relay stopped", zap.String("event", "relay.stopped"), zap.Duration("after", time.Since(began)),
 		zap.Error(err))
 	return err
 }
 
-// stop ends what Run started, from the outside in. While the queue and the sender drain, new requests still get an
-// answer: 503, and nothing was promised.
-func (d *Daemon) stop(stopDelivering func(), working *sync.WaitGroup) error {
+// work is what goes on beside serving.
+type work struct {
+	stopDelivering, stopSending context.CancelFunc
+	delivering, sending         sync.WaitGroup
+}
+
+// begin starts the work.
+func (d *Daemon) begin(ctx context.Context, failed chan<- error) *work {
+	w := &work{}
+	var delivering, sending context.Context
+	sending, w.stopSending = context.WithCancel(context.WithoutCancel(ctx))
+	delivering, w.stopDelivering = context.WithCancel(sending)
+	w.delivering.Go(func() { d.disp.Run(delivering) })
+	w.sending.Go(func() {
+		if err := d.sender.Run(sending); err != nil && sending.Err() == nil {
+			failed <- fmt.Errorf("send in the background: %w", err)
+		}
+	})
+	w.sending.Go(func() { d.sweep(sending) })
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	d.running = sending
+	d.residents.settle(sending, d.plan.Load().targets)
+	return w
+}
+
+// stop ends what Run started, from the outside in: the sender last, since agents that answer late still say something.
+// While they drain, new requests get an answer: 503, and nothing was promised.
+func (d *Daemon) stop(w *work) error {
 	d.api.Stopping()
-	stopDelivering()
-	drained, cancel := context.WithTimeout(context.Background(), d.o.Drain)
+	w.stopDelivering()
+	drained, cancel := context.WithTimeout(context.Background(), d.o.Drain+sendTime)
 	defer cancel()
+	w.delivering.Wait()
+	d.reloading.Lock()
+	d.running = nil
+	d.residents.close()
+	d.reloading.Unlock()
 	var errs []error
+	w.stopSending()
 	if err := d.sender.Close(drained); err != nil {
 		errs = append(errs, err)
 	}
-	working.Wait()
+	w.sending.Wait()
 	answered, cancelAnswers := context.WithTimeout(context.Background(), answerTime)
 	defer cancelAnswers()
 	for _, s := range d.servers {
@@ -81,7 +105,7 @@ func (d *Daemon) sweep(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		for name, sweep := range map[string]func(context.Context) error{
-			"queue": d.store.queue.Sweep, "ledger": d.store.ledger.Sweep, "max_age": d.expire,
+			"queue": d.store.queue.Sweep, "ledger": d.store.ledger.Sweep, "memory": d.store.memos.Sweep, "max_age": d.expire,
 		} {
 			if err := sweep(ctx); err != nil && ctx.Err() == nil {
 				d.log.Error("cannot remove what is over", zap.String("event", "store.failed"), zap.String("sweep", name),

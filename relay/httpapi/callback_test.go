@@ -44,13 +44,11 @@ func TestCallback(t *testing.T) {
 		{"wrong agent", "/agents/other/callback/" + callbackPath, "{}", 404, "not_found"},
 		{"path longer", good + "/more", "{}", 404, "not_found"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			got := r.do(ask{path: tc.path, body: tc.body})
-			got.want(t, tc.status, tc.code)
-			if strings.Contains(string(got.body), "fire") {
-				t.Errorf("shows the cause: %s", got.body)
-			}
-		})
+		got := r.do(ask{path: tc.path, body: tc.body})
+		got.want(t, tc.status, tc.code)
+		if strings.Contains(string(got.body), "fire") {
+			t.Errorf("%s: shows the cause: %s", tc.name, got.body)
+		}
 	}
 	for _, e := range r.logs.All() {
 		for _, v := range e.ContextMap() {

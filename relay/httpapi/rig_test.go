@@ -206,9 +206,9 @@ func testTable() httpapi.Table {
 		Clients: []httpapi.APIClient{{
 			Client: outbound.Client{Name: "openclaw"}, Tokens: []secret.Text{secret.New(clientToken)},
 		}},
-		Admin: httpapi.Admin{Token: secret.New(adminToken)},
+		Admin:     httpapi.Admin{Token: secret.New(adminToken)},
 		Callbacks: []httpapi.Callback{{Agent: "back", Path: secret.New(callbackPath), Take: takeCallback}},
-		Wait:  2 * time.Second, MaxInbound: 4096, MaxSend: 4096,
+		Wait:      2 * time.Second, MaxInbound: 4096, MaxSend: 4096,
 	}
 }
 
