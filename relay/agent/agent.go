@@ -71,7 +71,7 @@ func (p *Poster) Post(ctx context.Context, e relay.Event, attempt int) (relay.Ou
 // meant is the status that the answer means. Handlers in Python that return a body and a status as a pair, to a framework
 // that does not know that form, answer 200 with [body, status].
 func meant(a egress.Answer) int {
-	if a.Status < 200 || a.Status > 299 || len(a.Body) == 0 || a.Body[0] != '[' {
+	if a.Status < 200 || a.Status > 299 || len(a.Body) == 0 || a.Body[0] != '[' || !gjson.ValidBytes(a.Body) {
 		return a.Status
 	}
 	pair := gjson.ParseBytes(a.Body).Array()

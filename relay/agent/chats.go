@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,10 @@ const (
 	longestSession = 96
 )
 
+// hashed is the end of a session whose conversation has a name that cannot be shown as it is. One that looks like that by
+// itself is no exception, so that nobody can take another's session by his name.
+var hashed = regexp.MustCompile(`-[0-9a-f]{16}$`)
+
 // Session is a conversation's name towards an agent: the same for all its messages, another for every other
 // conversation, and of letters, digits and _@.- only, for agents put it into paths and keys. The account's name, which
 // has no dot in it, comes first.
@@ -39,7 +44,7 @@ func Session(c relay.Chat) string {
 		}
 		return '_'
 	}, c.Conversation)
-	if plain != c.Conversation || len(plain) > longestSession || plain == "" {
+	if plain != c.Conversation || len(plain) > longestSession || plain == "" || hashed.MatchString(plain) {
 		sum := sha256.Sum256([]byte(c.Conversation))
 		plain = plain[:min(len(plain), longestSession)] + "-" + hex.EncodeToString(sum[:8])
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/imrelay/imrelay/relay"
 )
@@ -21,11 +22,38 @@ func Speech(v relay.Envelope) string {
 	if !v.Group {
 		return Words(v)
 	}
-	name := v.Nickname
-	if name == "" {
-		name = v.Sender
+	return Speaker(v) + ": " + Words(v)
+}
+
+// longestLabel is how much of a name is shown, in characters.
+const longestLabel = 64
+
+// Speaker is who says it, as it may stand before his words.
+func Speaker(v relay.Envelope) string {
+	for _, name := range []string{v.Nickname, v.Sender} {
+		if name = Label(name); name != "" {
+			return name
+		}
 	}
-	return name + ": " + Words(v)
+	return "somebody"
+}
+
+// Label is a name as it may stand in a text that an agent reads: on one line, bounded, and without the brackets that the
+// relay's own words stand in. People choose their names, and could choose one that looks like somebody else's words.
+func Label(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), unicode.IsSpace(r):
+			return ' '
+		case r == '[', r == ']':
+			return '_'
+		}
+		return r
+	}, name)
+	if runes := []rune(name); len(runes) > longestLabel {
+		name = string(runes[:longestLabel])
+	}
+	return strings.Join(strings.Fields(name), " ")
 }
 
 // Spoken says that somebody said something: agents that talk are not told of recalls and notices, nor of what the

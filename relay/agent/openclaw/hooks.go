@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/tidwall/gjson"
 
@@ -25,8 +24,6 @@ const (
 	hooksPath = "/hooks/agent"
 	// maxHook is how much a gateway's hook takes.
 	maxHook = 256 << 10
-	// longestName is how much of a sender's name the agent is shown, in characters.
-	longestName = 64
 )
 
 // hooks is a gateway's built-in hook.
@@ -147,32 +144,5 @@ func said(e relay.Event, v relay.Envelope) string {
 		where = "group"
 	}
 	room := strings.TrimSuffix(e.Conversation, "@chatroom")
-	return fmt.Sprintf("[%s %s %s] %s: %s", e.Account, where, oneLine(room), who(v), agent.Words(v))
-}
-
-// who is the sender's name.
-func who(v relay.Envelope) string {
-	for _, name := range []string{v.Nickname, v.Sender} {
-		if name = oneLine(name); name != "" {
-			return name
-		}
-	}
-	return "somebody"
-}
-
-// oneLine keeps a name from looking like another line's beginning: people choose their names.
-func oneLine(name string) string {
-	name = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsControl(r), unicode.IsSpace(r):
-			return ' '
-		case r == '[', r == ']':
-			return '_'
-		}
-		return r
-	}, name)
-	if runes := []rune(name); len(runes) > longestName {
-		name = string(runes[:longestName])
-	}
-	return strings.Join(strings.Fields(name), " ")
+	return fmt.Sprintf("[%s %s %s] %s: %s", e.Account, where, agent.Label(room), agent.Speaker(v), agent.Words(v))
 }
