@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -76,13 +77,11 @@ func TestEndpoint(t *testing.T) {
 				t.Fatal(err)
 			}
 			call := d.calls[0]
-			if string(call.Body) != body || call.URL != tc.endpoint.URL || call.Method != "POST" || call.Timeout != time.Minute {
+			if string(call.Body) != body || call.URL != tc.endpoint.URL || call.Method != http.MethodPost || call.Timeout != time.Minute {
 				t.Errorf("call: got %+v", call)
 			}
 			want := map[string]string{"Content-Type": "application/json", "X-Relay-Event-Id": "evt_1", "X-Relay-Attempt": "2", "Traceparent": ""}
-			for name, value := range tc.want {
-				want[name] = value
-			}
+			maps.Copy(want, tc.want)
 			for name, value := range want {
 				if got := call.Header.Get(name); got != value {
 					t.Errorf("%s: got %q, want %q", name, got, value)

@@ -27,11 +27,13 @@ func TestAnswers(t *testing.T) {
 		{"blank", e, []string{"", " \n"}, nil},
 		{"one", e, []string{" hi\n"}, []relay.Reply{{Key: "evt_1/1", Text: "hi"}}},
 		{
-			"a blank one keeps its place", e, []string{"a", " ", "b"},
+			"a blank one keeps its place", e,
+			[]string{"a", " ", "b"},
 			[]relay.Reply{{Key: "evt_1/1", Text: "a"}, {Key: "evt_1/3", Text: "b"}},
 		},
 		{
-			"in a group", group, []string{"a", "a"},
+			"in a group", group,
+			[]string{"a", "a"},
 			[]relay.Reply{
 				{Key: "evt_1/1", Text: "a", ReplyTo: "7265419038812345671"},
 				{Key: "evt_1/2", Text: "a", ReplyTo: "7265419038812345671"},

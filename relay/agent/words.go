@@ -43,7 +43,7 @@ func Speaker(v relay.Envelope) string {
 func Label(name string) string {
 	name = strings.Map(func(r rune) rune {
 		switch {
-		case unicode.IsControl(r), unicode.IsSpace(r):
+		case unicode.IsControl(r):
 			return ' '
 		case r == '[', r == ']':
 			return '_'
