@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -269,6 +271,73 @@ func TestRepeat(t *testing.T) {
 	}
 	if got, want := s.says(t, event("evt_3", "c")), "re(4,0): c"; got != want {
 		t.Errorf("then: got %q, want %q", got, want)
+	}
+}
+
+// A turn without an answer is remembered, so that the model does not run again for it, and not shown again.
+func TestSilent(t *testing.T) {
+	t.Parallel()
+	s := start(t, openaitest.Options{Fault: func(last string, _ int) openaitest.Fault {
+		if last == "hush" {
+			return openaitest.Silent
+		}
+		return openaitest.None
+	}}, nil)
+	s.says(t, event("evt_1", "a"))
+	for range 2 {
+		out, err := s.agent.Deliver(t.Context(), event("evt_2", "hush"), 1)
+		if err != nil || out.Status != 200 || len(out.Replies) != 0 || len(out.Body) != 0 {
+			t.Errorf("got %+v, %v, want no reply", out, err)
+		}
+	}
+	if got := s.fake.Runs("hush"); got != 1 {
+		t.Errorf("the model ran %d times, want 1", got)
+	}
+	if got, want := s.says(t, event("evt_3", "c")), "re(2,0): c"; got != want {
+		t.Errorf("then: got %q, want %q", got, want)
+	}
+}
+
+// A relay is asked for its right to the event before the first byte only: what has left has left.
+func TestReadyOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t, openaitest.Options{Blind: true}, nil)
+	e := event("evt_1", "")
+	e.Note.Kind, e.Body = "image", []byte(`{"image":"https://img.invalid/cat.png"}`)
+	asked := 0
+	e.Ready = func() error {
+		if asked++; asked > 1 {
+			return errors.New("lost")
+		}
+		return nil
+	}
+	if got, want := s.says(t, e), "re(0,0): [image]"; got != want || asked != 1 {
+		t.Errorf("got %q, asked %d times, want %q, once", got, asked, want)
+	}
+}
+
+// A stream that goes on and on without an answer is given up.
+func TestEndlessStream(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		comment := []byte(": " + strings.Repeat("x", 64<<10) + "\n\n")
+		for r.Context().Err() == nil {
+			if _, err := w.Write(comment); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	w := agenttest.NewWorld(t)
+	w.Wire.Timeout = time.Minute
+	a, err := openai.New(openai.Config{URL: server.URL + "/v1", Model: "m"}, w.Wire)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := a.Deliver(t.Context(), event("evt_1", "a"), 1)
+	if err != nil || out.Status != 500 || out.Reason != "the answer is too large" {
+		t.Errorf("got %+v, %v", out, err)
 	}
 }
 

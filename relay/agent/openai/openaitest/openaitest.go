@@ -35,6 +35,7 @@ const (
 	Hang              // nothing is answered until the caller leaves
 	Cut               // finish_reason is "length"
 	Reason            // the answer comes after reasoning_content and a <think> block
+	Silent            // a tool call, and no text
 	OldError          // an error in place of the answer, in a field of its own, as older llama.cpp does
 )
 

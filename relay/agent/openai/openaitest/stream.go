@@ -106,6 +106,11 @@ func stream(w http.ResponseWriter, q Request, fault Fault) {
 		return
 	}
 	s.say(`data: {"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}`)
+	if fault == Silent {
+		s.say(`data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1","function":{"name":"f"}}]}}]}`)
+		s.end(fault)
+		return
+	}
 	if fault == Reason {
 		s.chunk("reasoning_content", "they want it again", "")
 		s.chunk("content", "<think>so I say it", "")
