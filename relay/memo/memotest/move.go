@@ -3,6 +3,8 @@ package memotest
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,13 +94,16 @@ func moveAll(source, target *probe) {
 		source.Fatalf("save: %v", err)
 	}
 	source.clock.Advance(keep / 2)
-	target.take(source.export()...)
-	found := 0
-	for _, piece := range target.export() {
-		found += len(piece)
-	}
-	if found != len(keys) {
-		target.Errorf("notes: got %d, want %d", found, len(keys))
+	pieces := source.export()
+	target.take(pieces...)
+	for side, all := range map[string][][]memo.Note{"source": pieces, "target": target.export()} {
+		found := map[memo.Key]string{}
+		for _, n := range slices.Concat(all...) {
+			found[n.Key] = string(n.Value)
+		}
+		if !maps.Equal(found, keys) {
+			target.Errorf("notes of the %s: got %q, want %q", side, found, keys)
+		}
 	}
 	for k, value := range keys {
 		target.want(k, value)

@@ -123,3 +123,19 @@ func TestTakeOver(t *testing.T) {
 		})
 	}
 }
+
+// TestFrozenRedis: a Redis that does not answer is like one that is not there.
+func TestFrozenRedis(t *testing.T) {
+	t.Parallel()
+	const lease = 3 * time.Second
+	server := redistest.Start(t)
+	s := sit(t, connect(t, server.URL("")), redisseat.Options{Lease: lease})
+	await(t, "sit down", s.down, lease)
+	server.Freeze()
+	began := time.Now()
+	if took := await(t, "end the work", s.up, lease).Sub(began); took < lease*3/10 {
+		t.Errorf("work ended after %v, want it to outlast a renewal that fails", took)
+	}
+	server.Thaw()
+	await(t, "sit again", s.down, 2*lease)
+}

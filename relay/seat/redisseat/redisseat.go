@@ -114,23 +114,19 @@ func (k *Keeper) Sit(ctx context.Context, name string, work func(ctx context.Con
 }
 
 // sitDown waits until the seat is ours; nil: ctx has ended. A call that failed may have been done, and then the next one
-// with the same token finds it done.
+// with the same token finds it done. Whoever leaves hears the answer first: nobody else could sit for a lease if it was yes.
 func (k *Keeper) sitDown(ctx context.Context, name string) *sitting {
 	s := &sitting{keeper: k, name: name, token: rand.Text(), log: k.o.Log.With(zap.String("seat", name))}
 	look := time.NewTicker(min(lookEvery, k.o.Lease/10))
 	defer look.Stop()
-	heard := others
 	for ctx.Err() == nil {
-		if heard = s.ask(ctx, takeScript); heard == ours {
+		if s.ask(context.WithoutCancel(ctx), takeScript) {
 			return s
 		}
 		select {
 		case <-ctx.Done():
 		case <-look.C:
 		}
-	}
-	if heard == unheard {
-		s.release(ctx)
 	}
 	return nil
 }

@@ -124,6 +124,25 @@ func TestASeatThatIsTakenAway(t *testing.T) {
 	}
 }
 
+// A seat that Redis gives to a relay that is leaving is given back.
+func TestWhoLeavesWhileItAsks(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	k := redisseat.New(connect(t, server.URL("shards=1")), redisseat.Options{})
+	before, leave := context.WithCancel(t.Context())
+	k.Sit(before, "agent/heron", func(context.Context) { leave() }) // Redis knows the scripts now
+	if err := server.Client().Do(t.Context(), "CLIENT", "PAUSE", 400, "ALL").Err(); err != nil {
+		t.Fatalf("CLIENT PAUSE: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	k.Sit(ctx, "agent/heron", func(context.Context) { t.Error("work was called") })
+	keys, err := server.Client().Keys(t.Context(), "*seat:agent/heron").Result() // waits for its turn, as the others did
+	if err != nil || len(keys) != 0 {
+		t.Errorf("keys: got %v, %v, want none", keys, err)
+	}
+}
+
 // system is two clocks that the test moves beside the real ones.
 type system struct {
 	mu            sync.Mutex

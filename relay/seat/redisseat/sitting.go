@@ -24,37 +24,25 @@ type sitting struct {
 	gone    bool // Redis said that it is not ours
 }
 
-// answer is what Redis says of our token.
-type answer uint8
-
-const (
-	// unheard: no answer came.
-	unheard answer = iota
-	// ours: the token has the seat.
-	ours
-	// others: it has not.
-	others
-)
-
 // sure is for how long after a call the seat is ours beyond doubt. What is left of the lease is for work to return, for
 // clocks that do not go alike, and for us to find out late.
 func (k *Keeper) sure() time.Duration { return k.o.Lease * 7 / 10 }
 
-// ask runs a script that gives the token the seat for a lease, and keeps in mind since when it is ours.
-func (s *sitting) ask(ctx context.Context, script *redisconn.Script) answer {
+// ask runs a script that gives the token the seat for a lease, and says whether it did. Since when it is ours is kept in
+// mind.
+func (s *sitting) ask(ctx context.Context, script *redisconn.Script) bool {
 	wall, elapsed := s.keeper.o.Clock()
 	reply, err := s.do(ctx, script, s.keeper.o.Lease.Milliseconds())
 	if err != nil {
-		return unheard
+		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if reply != int64(1) {
-		s.gone = true
-		return others
+	if s.gone = reply != int64(1); s.gone {
+		return false
 	}
-	s.wall, s.elapsed, s.gone = wall, elapsed, false
-	return ours
+	s.wall, s.elapsed = wall, elapsed
+	return true
 }
 
 func (s *sitting) do(ctx context.Context, script *redisconn.Script, more ...any) (any, error) {
@@ -102,7 +90,7 @@ func (s *sitting) keep(ctx context.Context, lost func()) {
 	defer guard.Stop()
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	answered := make(chan answer, 1)
+	answered := make(chan bool, 1)
 	next, told := time.Now().Add(lease*3/10), false
 	for asking := false; ; {
 		if !asking && !time.Now().Before(next) {
@@ -112,9 +100,9 @@ func (s *sitting) keep(ctx context.Context, lost func()) {
 		select {
 		case <-ctx.Done():
 			return
-		case a := <-answered:
+		case done := <-answered:
 			asking, next = false, time.Now().Add(lease*3/10)
-			if a == unheard {
+			if !done {
 				next = time.Now().Add(lease / 20)
 			}
 		case <-guard.C:
