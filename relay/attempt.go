@@ -53,14 +53,16 @@ func (f *feed) say(ctx context.Context, t *try, r result) bool {
 		Agent: f.name, Chat: Chat{Account: job.Lane.Account, Conversation: job.Lane.Conversation}, EventID: job.ID,
 		Replies: r.outcome.Replies,
 	}
-	for {
+	for first := true; ; first = false {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		err := f.d.outbox.Queue(limited, saying)
 		cancel()
 		if err == nil {
 			return true
 		}
-		f.storeFailed(ctx, err)
+		if first { // takes may work meanwhile, and would make a line of every try
+			f.storeFailed(ctx, err)
+		}
 		if !pause(ctx, storeRetry) {
 			return false
 		}

@@ -132,6 +132,39 @@ func (lineFormat) Read(body []byte, _ string) ([]relay.Envelope, error) {
 	}}, nil
 }
 
+// scriptOutbox takes what agents say, as its script says, and keeps what it took.
+type scriptOutbox struct {
+	relay.Outbox // a dispatcher only queues
+
+	mu    sync.Mutex
+	queue func(ctx context.Context, s relay.Saying) error // called before each that is tried; nil: none fails
+	tried int
+	said  []relay.Saying
+}
+
+func (o *scriptOutbox) Queue(ctx context.Context, s relay.Saying) error {
+	o.mu.Lock()
+	o.tried++
+	before := o.queue
+	o.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, s); err != nil {
+			return err
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.said = append(o.said, s)
+	return nil
+}
+
+// taken returns what was queued, and how often that was tried.
+func (o *scriptOutbox) taken() ([]relay.Saying, int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]relay.Saying(nil), o.said...), o.tried
+}
+
 // nullMeter counts nothing.
 type nullMeter struct{}
 
@@ -147,6 +180,7 @@ type rig struct {
 	acc   *relay.Acceptor
 	brake *relay.Brake
 	agent *scriptAgent
+	said  *scriptOutbox
 	logs  *observer.ObservedLogs
 	stop  func()
 }
@@ -162,6 +196,7 @@ type setup struct {
 	clock       clock.Source
 	source      func(queue.Source) queue.Source // what the dispatcher sees of the queue
 	herald      relay.Herald
+	away        func() bool
 }
 
 // policy is the default one of the tests.
@@ -185,10 +220,11 @@ func newRig(t *testing.T, agent *scriptAgent, change func(*setup)) *rig {
 	}})
 	core, logs := observer.New(zapcore.DebugLevel)
 	log := zap.New(core)
+	said := &scriptOutbox{}
 	disp := relay.NewDispatcher(relay.DispatcherOptions{
 		Source:  s.source(q),
-		Targets: map[string]relay.Target{"agent": {Agent: agent, Policy: s.policy, Concurrency: s.concurrency}},
-		Drain:   s.drain, Herald: s.herald, Meter: nullMeter{}, Log: log,
+		Targets: map[string]relay.Target{"agent": {Agent: agent, Policy: s.policy, Concurrency: s.concurrency, Away: s.away}},
+		Drain:   s.drain, Herald: s.herald, Outbox: said, Meter: nullMeter{}, Log: log,
 	})
 	brake := relay.NewBrake(q, s.brake, log)
 	acc := relay.NewAcceptor(relay.AcceptorOptions{
@@ -205,7 +241,7 @@ func newRig(t *testing.T, agent *scriptAgent, change func(*setup)) *rig {
 			disp.Run(ctx)
 		}
 	}()
-	r := &rig{t: t, queue: q, disp: disp, acc: acc, brake: brake, agent: agent, logs: logs}
+	r := &rig{t: t, queue: q, disp: disp, acc: acc, brake: brake, agent: agent, said: said, logs: logs}
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		<-over
