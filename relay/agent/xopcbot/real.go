@@ -105,9 +105,8 @@ func (a *Agent) listen(ctx context.Context, t turn, s *egress.Stream, run string
 	if err != nil {
 		return relay.Outcome{}, fmt.Errorf("read answer: %w", err)
 	}
-	return outcome(t, egress.Answer{
-		Status: s.Status, Header: s.Header, Body: body[:min(len(body), agent.MaxAnswer)], Truncated: len(body) > agent.MaxAnswer,
-	}, meansReal), nil
+	whole := egress.Answer{Status: s.Status, Header: s.Header, Body: body, Truncated: len(body) > agent.MaxAnswer}
+	return outcome(t, whole, meansReal), nil
 }
 
 // runName is under what the event's run is noted. It stays there when the event was taken: one that comes again, since

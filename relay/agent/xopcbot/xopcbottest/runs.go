@@ -144,7 +144,7 @@ func (c *call) agent() {
 		return
 	}
 	if b.Channel != "" && b.Channel != "webchat" { // it goes to a bus, and the answer says nothing
-		c.say(http.StatusOK, `{"ok":true,"payload":{"status":"ok","summary":"Message processed","content":"Processing...\nDone\n"}}`)
+		c.say(http.StatusOK, `{"ok":true,"payload":{"status":"ok","content":"Processing...\nDone\n"}}`)
 		return
 	}
 	if b.ChatID == "" {
@@ -211,9 +211,7 @@ func (c *call) resume() {
 
 // stream tells a run from its beginning to its end.
 func (c *call) stream(r *run, resumed bool) {
-	c.status = http.StatusOK
-	c.w.Header().Set("Content-Type", "text/event-stream")
-	c.w.Header().Set("X-Accel-Buffering", "no")
+	c.begun(http.StatusOK, "text/event-stream")
 	for n := 0; ; n++ {
 		p, over, gone := c.next(r, n)
 		if gone {
@@ -251,12 +249,12 @@ func (c *call) page() {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	switch {
-	case c.fault == HangUpAfter:
+	switch c.fault {
+	case HangUpAfter:
 		panic(http.ErrAbortHandler)
-	case c.fault == Failed:
+	case Failed:
 		c.say(http.StatusInternalServerError, `{"error":{"code":"AGENT_ERROR","message":"the agent failed"}}`)
-	case c.fault == FailedOK:
+	case FailedOK:
 		c.say(http.StatusOK, encode(map[string]string{"status": "error", "session": b.Session}))
 	default:
 		c.say(http.StatusOK, encode(map[string]string{"status": "ok", "reply": Reply(b.Message), "session": b.Session}))

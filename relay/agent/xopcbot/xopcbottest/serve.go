@@ -27,7 +27,7 @@ type call struct {
 	r      *http.Request
 	body   []byte
 	fault  Fault
-	status int // what was answered
+	record *Request // nil: it is no POST
 }
 
 // serve answers one request.
@@ -37,13 +37,12 @@ func (f *Fake) serve(up *life, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{Fake: f, up: up, w: w, r: r, body: body}
-	defer func() {
-		if r.Method == http.MethodPost {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.requests = append(f.requests, Request{Path: r.URL.Path, Header: r.Header.Clone(), Body: body, Status: c.status})
-		}
-	}()
+	if r.Method == http.MethodPost {
+		c.record = &Request{Path: r.URL.Path, Header: r.Header.Clone(), Body: body}
+		f.mu.Lock()
+		f.requests = append(f.requests, c.record)
+		f.mu.Unlock()
+	}
 	switch {
 	case f.away(up):
 		c.say(http.StatusServiceUnavailable, "")
@@ -132,10 +131,19 @@ func (c *call) route() {
 
 // say answers with JSON.
 func (c *call) say(status int, body string) {
-	c.status = status
-	c.w.Header().Set("Content-Type", "application/json")
-	c.w.WriteHeader(status)
+	c.begun(status, "application/json")
 	_, _ = io.WriteString(c.w, body)
+}
+
+// begun writes the first line of an answer. What tests read of it is there before the caller sees it.
+func (c *call) begun(status int, contentType string) {
+	if c.record != nil {
+		c.mu.Lock()
+		c.record.Status = status
+		c.mu.Unlock()
+	}
+	c.w.Header().Set("Content-Type", contentType)
+	c.w.WriteHeader(status)
 }
 
 // refuse answers with an error of the interface.

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -69,7 +68,7 @@ type Request struct {
 	Path   string
 	Header http.Header
 	Body   []byte
-	// Status is what it was answered; 0: nothing.
+	// Status is what it was answered; 0: nothing yet, or nothing.
 	Status int
 }
 
@@ -81,7 +80,7 @@ type Fake struct {
 
 	mu       sync.Mutex
 	posts    int
-	requests []Request
+	requests []*Request
 	runs     []*run
 	up       *life
 }
@@ -198,11 +197,15 @@ func (f *Fake) Runs(message string) int {
 	return n
 }
 
-// Requests are the POSTs so far that were answered or given up.
+// Requests are the POSTs so far, in the order of their coming.
 func (f *Fake) Requests() []Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.requests)
+	var out []Request
+	for _, r := range f.requests {
+		out = append(out, *r)
+	}
+	return out
 }
 
 // Reply is what the agent says to a message.
