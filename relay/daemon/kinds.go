@@ -10,8 +10,11 @@ import (
 	httpconnector "github.com/imrelay/imrelay/outbound/connector/http"
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
+	"github.com/imrelay/imrelay/relay/agent/astrbot"
+	"github.com/imrelay/imrelay/relay/agent/openai"
 	"github.com/imrelay/imrelay/relay/agent/openclaw"
 	"github.com/imrelay/imrelay/relay/agent/webhook"
+	"github.com/imrelay/imrelay/relay/agent/xopcbot"
 	"github.com/imrelay/imrelay/relay/config"
 	"github.com/imrelay/imrelay/relay/egress"
 	"github.com/imrelay/imrelay/relay/format/generic"
@@ -64,8 +67,11 @@ type settings struct {
 }
 
 var agents = map[string]agentKind{
+	"astrbot":  kindOf(astrbot.New),
+	"openai":   kindOf(openai.New),
 	"openclaw": kindOf(openclaw.New),
 	"webhook":  kindOf(webhook.New),
+	"xopcbot":  kindOf(xopcbot.New),
 }
 
 // kindOf makes an agentKind of a kind's New. An agent whose settings are the old one's is the old one: it may have a
