@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -316,28 +317,44 @@ func TestReadyOnce(t *testing.T) {
 	}
 }
 
-// A stream that goes on and on without an answer is given up.
+// A stream that goes on and on is given up, and what is said of it is bounded.
 func TestEndlessStream(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		comment := []byte(": " + strings.Repeat("x", 64<<10) + "\n\n")
-		for r.Context().Err() == nil {
-			if _, err := w.Write(comment); err != nil {
-				return
+	for name, tc := range map[string]struct {
+		event  string
+		status int
+		reason string
+		says   int
+	}{
+		"without an answer": {": " + strings.Repeat("x", 64<<10) + "\n\n", 500, "the answer is too large", 0},
+		"of an answer":      {"data: " + delta(strings.Repeat("x", 1<<10), "null") + "\n\n", 200, "", agent.MaxReply},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				for r.Context().Err() == nil {
+					if _, err := io.WriteString(w, tc.event); err != nil {
+						return
+					}
+				}
+			}))
+			t.Cleanup(server.Close)
+			w := agenttest.NewWorld(t)
+			w.Wire.Timeout = time.Minute
+			a, err := openai.New(openai.Config{URL: server.URL + "/v1", Model: "m"}, w.Wire)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-	}))
-	t.Cleanup(server.Close)
-	w := agenttest.NewWorld(t)
-	w.Wire.Timeout = time.Minute
-	a, err := openai.New(openai.Config{URL: server.URL + "/v1", Model: "m"}, w.Wire)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := a.Deliver(t.Context(), event("evt_1", "a"), 1)
-	if err != nil || out.Status != 500 || out.Reason != "the answer is too large" {
-		t.Errorf("got %+v, %v", out, err)
+			out, err := a.Deliver(t.Context(), event("evt_1", "a"), 1)
+			said := 0
+			for _, r := range out.Replies {
+				said += len(r.Text)
+			}
+			if err != nil || out.Status != tc.status || out.Reason != tc.reason || said != tc.says {
+				t.Errorf("got %d (%s), %v, %d bytes said, want %+v", out.Status, out.Reason, err, said, tc)
+			}
+		})
 	}
 }
 
@@ -361,30 +378,84 @@ func TestOverflow(t *testing.T) {
 	if got, want := s.says(t, event("evt_5", "more")), "re(6,0): more"; got != want {
 		t.Errorf("afterwards: got %q, want %q", got, want)
 	}
-	before = len(s.fake.Requests())
-	for id, want := range map[string]int{"evt_6": 2, "evt_7": 2} {
-		out, err := s.agent.Deliver(t.Context(), event(id, strings.Repeat("y", 500)), 1)
+	for conversation, want := range map[string]int{"wxid_carol": 2, "wxid_dave": 1} {
+		before = len(s.fake.Requests())
+		e := event("evt_6", strings.Repeat("y", 500))
+		e.Conversation = conversation
+		out, err := s.agent.Deliver(t.Context(), e, 1)
 		if err != nil || out.Status != 400 {
 			t.Errorf("too long by itself: got %+v, %v", out, err)
 		}
 		if got := len(s.fake.Requests()) - before; got != want {
-			t.Errorf("made %d requests, want %d", got, want)
+			t.Errorf("%s: made %d requests, want %d", conversation, got, want)
 		}
-		before = len(s.fake.Requests())
+	}
+}
+
+// Servers say in many ways that a request is too long; what says something else is not asked again.
+func TestOverflowWords(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		again  bool
+	}{
+		"code":    {400, `{"error":{"code":"context_length_exceeded"}}`, true},
+		"type":    {400, `{"error":{"type":"exceed_context_size_error","code":400}}`, true},
+		"vLLM":    {400, `{"object":"error","message":"This model's maximum context length is 9 tokens.","code":400}`, true},
+		"Ollama":  {500, `{"error":"the input exceeds the Context Length"}`, true},
+		"list":    {413, `[{"error":{"code":413,"message":"over the context window"}}]`, true},
+		"stream":  {200, "data: {\"error\":{\"code\":400,\"message\":\"exceeds the available context size\"}}\n\ndata: [DONE]\n\n", true},
+		"other":   {400, `{"error":{"code":"invalid_value"}}`, false},
+		"limited": {429, `{"error":{"message":"too many tokens for this context window and minute"}}`, false},
+		"no JSON": {400, `context_length_exceeded`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if n := requests.Add(1); n == 2 {
+					w.WriteHeader(tc.status)
+					_, _ = io.WriteString(w, tc.body)
+					return
+				}
+				events(delta("fine", `"stop"`))(w, r)
+			}))
+			t.Cleanup(server.Close)
+			c := openai.Default()
+			c.URL, c.Model = server.URL, "m"
+			a, err := openai.New(c, agenttest.NewWorld(t).Wire)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range []string{"evt_1", "evt_2"} {
+				if _, err := a.Deliver(t.Context(), event(id, "a"), 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := requests.Load() == 3; got != tc.again {
+				t.Errorf("made %d requests, asked again %v, want %v", requests.Load(), got, tc.again)
+			}
+		})
 	}
 }
 
 // A message and an answer of any size leave a window that can be saved, and the answer is the same on a repeat.
 func TestLarge(t *testing.T) {
 	t.Parallel()
-	for name, unit := range map[string]string{"plain": "abcdefgh", "quotes": `"\"\"\"\`, "controls": "\x01\x02", "wide": "界"} {
+	for name, text := range map[string]string{
+		"plain":    strings.Repeat("abcdefgh", 150<<7),
+		"quotes":   strings.Repeat(`"\`, 150<<9),
+		"controls": strings.Repeat("\x01\x02", 150<<9),
+		"wide":     strings.Repeat("界", 50<<10),
+		"half":     strings.Repeat("abcdefgh", 40<<7),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, openaitest.Options{}, nil)
 			memory := &sized{Memory: s.Wire.Memory}
 			s.Wire.Memory = memory
 			s.agent = s.make(t, s.Wire, nil)
-			text := strings.Repeat(unit, 150<<10/len(unit))
 			var answers []string
 			for _, id := range []string{"evt_1", "evt_2"} {
 				e := event(id, text)

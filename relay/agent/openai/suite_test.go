@@ -62,7 +62,7 @@ func TestSuite(t *testing.T) {
 			{Name: "usage without choices", Status: 200, Says: hello, Answer: events(
 				delta("hello there", `"stop"`), `{"choices":[],"usage":{}}`, `{"choices":null}`, "[DONE]")},
 			{Name: "parts", Status: 200, Says: hello, Answer: events(
-				`{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}}]}`,
+				`{"choices":[{"delta":{"content":[{"type":"thinking","text":"hm"}]}}]}`,
 				`{"choices":[{"delta":{"content":[{"type":"text","text":"hello "},{"type":"text","text":"there"}]},"finish_reason":"stop"}]}`)},
 			{Name: "thoughts", Status: 200, Says: hello, Answer: events(
 				delta("<think>hm", "null"), delta("</think> hello there", `"stop"`))},
@@ -84,8 +84,8 @@ func TestSuite(t *testing.T) {
 			{Name: "error in a list", Status: 403, Answer: answers(typeJSON, `[{"error":{"code":403,"status":"PERMISSION_DENIED"}}]`)},
 			{Name: "error of vLLM", Status: 404, Answer: answers(typeJSON, `{"object":"error","message":"no","code":404}`)},
 			{Name: "error of a proxy", Status: 429, Answer: events(`{"error_type":"rate_limit_error","error_message":"no"}`)},
-			{Name: "error event", Status: 500, Answer: answers("text/event-stream",
-				"event: error\ndata: {\"message\":\"no\"}\n\ndata: [DONE]\n\n")},
+			{Name: "error event", Status: 429, Answer: answers("text/event-stream",
+				"event: error\ndata: {\"code\":429}\n\ndata: [DONE]\n\n")},
 			{Name: "finished by an error", Status: 500, Answer: events(delta("hel", `"error"`), "[DONE]")},
 			{Name: "nothing but done", Status: 500, Answer: answers("text/event-stream",
 				"error: {\"code\":400}\n\ndata: [DONE]\n\n")},
