@@ -99,6 +99,8 @@ func (s *Stream) fail(err error) *Error {
 		e.Timeout, e.Reason = true, "no end of the answer in time"
 	case isTimeout(err):
 		e.Timeout, e.Reason = true, "nothing came for "+s.idle.String()
+	case !isTransport(err): // there was an answer, and it went wrong by itself
+		e.Reason = reason(errNotHTTP, true)
 	default:
 		e.Reason = reason(err, true)
 	}
