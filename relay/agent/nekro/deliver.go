@@ -1,0 +1,182 @@
+package nekro
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/imrelay/imrelay/relay"
+	"github.com/imrelay/imrelay/relay/agent"
+	"github.com/imrelay/imrelay/relay/egress"
+)
+
+// registration, subscription, message and response are Nekro's commands.
+type registration struct {
+	Cmd           string `json:"cmd"`
+	Platform      string `json:"platform"`
+	ClientName    string `json:"client_name"`
+	ClientVersion string `json:"client_version"`
+}
+
+type subscription struct {
+	Cmd      string   `json:"cmd"`
+	Channels []string `json:"channel_ids"`
+}
+
+type message struct {
+	Cmd     string  `json:"cmd"`
+	Channel string  `json:"channel_id"`
+	Message content `json:"message"`
+}
+
+type content struct {
+	ID          string    `json:"msg_id"`
+	From        string    `json:"from_id"`
+	FromName    string    `json:"from_name"`
+	ToMe        bool      `json:"is_to_me"`
+	Self        bool      `json:"is_self"`
+	Raw         string    `json:"raw_content"`
+	Channel     string    `json:"channel_id"`
+	ChannelName string    `json:"channel_name"`
+	Platform    string    `json:"platform_name"`
+	Timestamp   int64     `json:"timestamp"`
+	Segments    []segment `json:"segments"`
+}
+
+type segment struct {
+	Type     string `json:"type"`
+	Content  string `json:"content,omitempty"`
+	UserID   string `json:"user_id,omitempty"`
+	Nickname string `json:"nickname,omitempty"`
+	URL      string `json:"url,omitempty"`
+	Name     string `json:"name,omitempty"`
+}
+
+// Deliver implements relay.Agent.
+func (s *Stream) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
+	v := s.wire.Reader.Read(e)
+	if !agent.Spoken(v) {
+		return agent.Unspoken(), nil
+	}
+	ctx, cancel := s.wire.Within(ctx)
+	defer cancel()
+	l := s.link.Load()
+	if l == nil {
+		return relay.Outcome{}, absent(nil)
+	}
+	session, err := s.chats.Note(ctx, relay.Chat{Account: e.Account, Conversation: e.Conversation})
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
+	channel := channelOf(session, v.Group)
+	if out, err := s.subscribed(ctx, l, e, channel); err != nil || out.Status != 0 {
+		return out, err
+	}
+	s.people.met(v, e.Account)
+	return s.say(ctx, l, command(e, v, channel, s.wire.Name), e, attempt)
+}
+
+// absent is the error of an event that nothing of was begun.
+func absent(err error) *relay.AttemptError {
+	return &relay.AttemptError{Unreachable: true, Reason: "not connected", Err: err}
+}
+
+// subscribed makes sure that Nekro's answers to the channel come here. An outcome with a status is that of the attempt.
+func (s *Stream) subscribed(ctx context.Context, l *link, e relay.Event, channel string) (relay.Outcome, error) {
+	if err := s.channels.add(ctx, s.wire.Memory, channel); err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
+	if l.has(channel) {
+		return relay.Outcome{}, nil
+	}
+	err := l.subscribe(ctx, e.Ready, channel)
+	if err == nil {
+		return relay.Outcome{}, nil
+	}
+	if errors.Is(err, errForgotten) {
+		l.drop(err)
+		return relay.Outcome{}, absent(err)
+	}
+	// Whatever became of that command, Nekro has not been told of the event.
+	return relay.Outcome{}, &relay.AttemptError{Unreachable: true, Reason: reason(err), Err: err}
+}
+
+// command tells Nekro of the event.
+func command(e relay.Event, v relay.Envelope, channel, self string) message {
+	from, at := v.Sender, v.At
+	if from == "" {
+		from = e.Conversation
+	}
+	name := v.Nickname
+	if name == "" {
+		name = from
+	}
+	if at.IsZero() {
+		at = e.Accepted
+	}
+	id := v.MessageID
+	if id == "" {
+		id = e.ID
+	}
+	c := content{
+		ID: id, From: from, FromName: name, ToMe: v.Mentioned || !v.Group, Self: v.Self, Raw: agent.Words(v),
+		Channel: channel, ChannelName: e.Conversation, Platform: e.Account, Timestamp: at.Unix(),
+	}
+	if v.Group && v.Mentioned {
+		c.Segments = append(c.Segments, segment{Type: "at", UserID: self, Nickname: self})
+	}
+	if strings.TrimSpace(v.Text) != "" || len(v.Media) == 0 {
+		c.Segments = append(c.Segments, segment{Type: "text", Content: c.Raw})
+	}
+	for _, m := range v.Media {
+		kind := "file"
+		if m.Type == "image" {
+			kind = "image"
+		}
+		c.Segments = append(c.Segments, segment{Type: kind, URL: m.URL, Name: m.Name})
+	}
+	if !v.Group {
+		c.ChannelName = name
+	}
+	return message{Cmd: "message", Channel: channel, Message: c}
+}
+
+// say posts the message command.
+func (s *Stream) say(ctx context.Context, l *link, m message, e relay.Event, attempt int) (relay.Outcome, error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
+	h := http.Header{agent.HeaderEventID: {e.ID}, agent.HeaderAttempt: {strconv.Itoa(attempt)}}
+	if e.Note.Traceparent != "" {
+		h["Traceparent"] = []string{e.Note.Traceparent}
+	}
+	answer, err := l.post(ctx, egress.Call{Header: h, Body: body, Timeout: s.wire.Timeout, Ready: e.Ready}, l.id)
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
+	if l.forgotten(answer) {
+		l.drop(errForgotten)
+		return relay.Outcome{}, absent(errForgotten)
+	}
+	out := relay.Outcome{
+		Status: answer.Status, ContentType: answer.Header.Get("Content-Type"), Body: answer.Body,
+		RetryAfter: egress.RetryAfter(answer.Header.Get("Retry-After"), time.Now()),
+	}
+	if succeeded(out.Status) && (!gjson.ValidBytes(out.Body) || !gjson.ParseBytes(out.Body).IsObject()) {
+		out.Status, out.Reason = http.StatusInternalServerError, errNotNekro.Error()
+	}
+	return out, nil
+}
+
+// forgotten says that Nekro does not know the client, which it then names; another 404 may be of anything.
+func (l *link) forgotten(a egress.Answer) bool {
+	return a.Status == http.StatusNotFound && bytes.Contains(a.Body, []byte(l.id))
+}
