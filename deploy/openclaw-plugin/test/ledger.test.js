@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Ledger } from "../src/ledger.js";
+
+async function folderOf(t) {
+  const folder = await mkdtemp(join(tmpdir(), "ledger-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+test("work is done once; a repeat meanwhile gets its outcome", async () => {
+  const ledger = new Ledger({ remembered: 10 });
+  let runs = 0;
+  let end;
+  const work = () => new Promise((resolve) => {
+    runs++;
+    end = () => resolve("made");
+  });
+  const all = [ledger.run("a", work), ledger.run("a", work), ledger.run("a", work)];
+  end();
+  assert.deepEqual(await Promise.all(all), [
+    { duplicate: false, outcome: "made" }, { duplicate: true, outcome: "made" }, { duplicate: true, outcome: "made" },
+  ]);
+  assert.deepEqual(await ledger.run("a", work), { duplicate: true });
+  assert.equal(runs, 1);
+});
+
+test("failed work is not done, and all who waited hear of it", async () => {
+  const ledger = new Ledger({ remembered: 10 });
+  const fail = async () => {
+    throw new Error("no");
+  };
+  const results = await Promise.allSettled([ledger.run("a", fail), ledger.run("a", fail)]);
+  assert.deepEqual(results.map((r) => r.reason?.message), ["no", "no"]);
+  assert.equal(ledger.isDone("a"), false);
+  assert.deepEqual(await ledger.run("a", async () => "yes"), { duplicate: false, outcome: "yes" });
+});
+
+test("the oldest keys are forgotten", async () => {
+  const ledger = new Ledger({ remembered: 3 });
+  for (const key of ["a", "b", "c", "d"]) await ledger.run(key, async () => {});
+  assert.deepEqual(["a", "b", "c", "d"].map((key) => ledger.isDone(key)), [false, true, true, true]);
+});
+
+test("done keys outlive the process, torn lines do not count", async (t) => {
+  const file = join(await folderOf(t), "state", "done");
+  const first = new Ledger({ remembered: 10 });
+  await first.open(file);
+  await first.run('msg:["a","b\n","c"]', async () => {});
+  await first.run("evt_1", async () => {});
+  await appendFile(file, "evt_torn");
+  const second = new Ledger({ remembered: 10 });
+  await second.open(file);
+  assert.deepEqual(['msg:["a","b\n","c"]', "evt_1", "evt_torn"].map((key) => second.isDone(key)), [true, true, false]);
+});
+
+test("the file stays small", async (t) => {
+  const file = join(await folderOf(t), "done");
+  const ledger = new Ledger({ remembered: 5 });
+  await ledger.open(file);
+  for (let i = 0; i < 40; i++) await ledger.run(`evt_${i}`, async () => {});
+  const lines = (await readFile(file, "utf8")).trimEnd().split("\n");
+  assert.ok(lines.length <= 11, `got ${lines.length} lines`);
+  assert.equal(lines.at(-1), "evt_39");
+});
+
+test("a file that cannot be written costs a warning, not a turn", async (t) => {
+  const folder = await folderOf(t);
+  const warnings = [];
+  const ledger = new Ledger({ remembered: 5, warn: (line) => warnings.push(line) });
+  await ledger.open(folder); // a folder is no file
+  assert.deepEqual(await ledger.run("a", async () => "made"), { duplicate: false, outcome: "made" });
+  assert.deepEqual(await ledger.run("a", async () => "made"), { duplicate: true });
+  assert.equal(warnings.length, 1);
+});
