@@ -23,16 +23,17 @@ func (a *Agent) poll(ctx context.Context, t try) (relay.Outcome, error) {
 		return relay.Outcome{Status: http.StatusOK}, nil
 	}
 	ready := t.event.Ready
+	var wait time.Duration
 	// While the plugin surely knows of the run, asking begins none. One look then is enough.
 	if last.Begun != 0 && last.age() < a.times.window {
 		r, err := a.post(ctx, t, a.wire.Timeout, ready)
 		if err != nil || !r.pending {
 			return a.settle(ctx, t, r, err)
 		}
-		ready = nil
+		ready, wait = nil, a.times.patience
 	}
 	for {
-		if wait := last.wait(a.times); wait > 0 {
+		if wait = max(wait, last.wait(a.times)); wait > 0 {
 			if out, done, err := a.await(ctx, wait); done {
 				return out, err
 			}
@@ -41,14 +42,14 @@ func (a *Agent) poll(ctx context.Context, t try) (relay.Outcome, error) {
 		if r, last, err = a.begin(ctx, t, last, ready); err != nil || !r.pending {
 			return a.settle(ctx, t, r, err)
 		}
-		ready = nil
+		ready, wait = nil, a.times.patience
 	}
 }
 
 // await waits before the next post. Where the attempt's time does not reach so far, the attempt is over: the agent is still
 // at work, and the next one is to come when the wait is over. That is no 503 or 504, which would count as an outage.
 func (a *Agent) await(ctx context.Context, wait time.Duration) (out relay.Outcome, over bool, err error) {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait+a.times.look {
 		return relay.Outcome{
 			Status: http.StatusTooEarly, RetryAfter: wait, Reason: "AstrBot is still at work on it",
 		}, true, nil

@@ -15,7 +15,7 @@ import (
 )
 
 // haste is how many times shorter the tests' waits are.
-const haste = 50
+const haste = 30
 
 const (
 	token        = "hush-token"
