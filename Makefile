@@ -10,6 +10,9 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null)
 GO       ?= go
 GOLANGCI ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 
+# What the sample receiver of an agent's tests runs on.
+FASTAPI := python3/fastapi:python3-fastapi python3/uvicorn:python3-uvicorn
+
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -28,12 +31,12 @@ build: ## Build the static binary bin/imrelay.
 
 .PHONY: test
 test: ## Install what the tests need, where it is missing, and run them.
-	.ci/needs go:golang-go redis-server
+	.ci/needs go:golang-go redis-server $(FASTAPI)
 	$(GO) test $(PKGS)
 
 .PHONY: race
 race: ## Run the tests under the race detector, in random order.
-	.ci/needs go:golang-go gcc redis-server
+	.ci/needs go:golang-go gcc redis-server $(FASTAPI)
 	$(GO) test -race -shuffle=on -count=1 $(PKGS)
 
 .PHONY: check
