@@ -154,7 +154,7 @@ func TestReconnect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, nekrotest.Options{}, setup{})
+			r := newRig(t, nekrotest.Options{Patience: 300 * time.Millisecond}, setup{})
 			r.deliver(event("1", "a"))
 			before := r.stream.Failures()
 			end(r.fake)
@@ -248,7 +248,7 @@ func TestWrongKey(t *testing.T) {
 // A relay that stops leaves no client that would be asked, and one that starts again, or another, asks for the channels.
 func TestStopAndStart(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nekrotest.Options{}, setup{})
+	r := newRig(t, nekrotest.Options{Patience: time.Second}, setup{})
 	r.deliver(event("1", "a"))
 	r.stop()
 	if asked, _ := r.fake.Subscribed(alice); asked != 0 {
@@ -391,7 +391,7 @@ func TestTooLate(t *testing.T) {
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	g := &gate{held: "wxid_alice", open: make(chan struct{})}
-	r := newRig(t, nekrotest.Options{}, setup{outbox: g, stream: func(s *nekro.Stream) { s.Patience(time.Minute) }})
+	r := newRig(t, nekrotest.Options{Patience: 300 * time.Millisecond}, setup{outbox: g, stream: func(s *nekro.Stream) { s.Patience(time.Minute) }})
 	r.deliver(event("1", "a"))
 	for i := 0; lines(r.Logged(), "dropped what") == 0; i++ {
 		r.push(alice, fmt.Sprintf("r-%d", i), "x")
