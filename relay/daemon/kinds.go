@@ -68,17 +68,23 @@ type settings struct {
 
 var agents = map[string]agentKind{
 	"astrbot":  kindOf(astrbot.New),
-	"openai":   kindOf(openai.New),
+	"openai":   kindFrom(openai.Default(), openai.New),
 	"openclaw": kindOf(openclaw.New),
 	"webhook":  kindOf(webhook.New),
 	"xopcbot":  kindOf(xopcbot.New),
 }
 
-// kindOf makes an agentKind of a kind's New. An agent whose settings are the old one's is the old one: it may have a
-// connection, or know what it would have to find out again.
+// kindOf makes an agentKind of a kind's New.
 func kindOf[C any, A relay.Agent](make func(C, agent.Wire) (A, error)) agentKind {
+	var zero C
+	return kindFrom(zero, make)
+}
+
+// kindFrom is kindOf for a kind of which some keys have a default. An agent whose settings are the old one's is the old
+// one: it may have a connection, or know what it would have to find out again.
+func kindFrom[C any, A relay.Agent](defaults C, make func(C, agent.Wire) (A, error)) agentKind {
 	return func(own config.Section, w agent.Wire, old made) (made, error) {
-		var c C
+		c := defaults
 		if err := own.Decode(&c); err != nil {
 			return made{}, err
 		}
