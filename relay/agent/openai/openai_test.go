@@ -465,10 +465,10 @@ func TestLarge(t *testing.T) {
 				}
 				answers = append(answers, out.Replies[0].Text)
 			}
-			if got := s.says2(t, event("evt_2", text)); got != answers[1] || len(got) > agent.MaxReply {
+			if got := s.text(t, event("evt_2", text)); got != answers[1] || len(got) > agent.MaxReply {
 				t.Errorf("repeat: got %d bytes, want %d", len(got), len(answers[1]))
 			}
-			if got := s.says2(t, event("evt_3", "hi")); got != "re(0,0): hi" {
+			if got := s.text(t, event("evt_3", "hi")); got != "re(0,0): hi" {
 				t.Errorf("then: got %q", got)
 			}
 			if got := len(s.fake.Requests()); got != 3 {
@@ -481,8 +481,8 @@ func TestLarge(t *testing.T) {
 	}
 }
 
-// says2 is says without a look at what is shown.
-func (s setup) says2(t *testing.T, e relay.Event) string {
+// text delivers, and returns the one text that is said, whatever is shown.
+func (s setup) text(t *testing.T, e relay.Event) string {
 	t.Helper()
 	out, err := s.agent.Deliver(t.Context(), e, 1)
 	if err != nil || len(out.Replies) != 1 {

@@ -194,24 +194,24 @@ func read(r *http.Request) (Request, bool) {
 	}
 	out := Request{Header: r.Header.Clone(), Model: b.Model, Stream: b.Stream}
 	for _, m := range b.Messages {
-		read := Message{Role: m.Role}
+		one := Message{Role: m.Role}
 		var parts []struct {
 			Type, Text string
 			Image      struct{ URL string } `json:"image_url"`
 		}
-		if json.Unmarshal(m.Content, &read.Text) != nil {
+		if json.Unmarshal(m.Content, &one.Text) != nil {
 			if json.Unmarshal(m.Content, &parts) != nil {
 				return Request{}, false
 			}
 		}
 		for _, p := range parts {
 			if p.Type == "image_url" {
-				read.Images = append(read.Images, p.Image.URL)
+				one.Images = append(one.Images, p.Image.URL)
 			} else {
-				read.Text += p.Text
+				one.Text += p.Text
 			}
 		}
-		out.Messages = append(out.Messages, read)
+		out.Messages = append(out.Messages, one)
 	}
 	return out, true
 }
