@@ -80,10 +80,10 @@ func meansPage(root gjson.Result) meaning {
 	return meaning{status: http.StatusInternalServerError, reason: reasonNoAnswer}
 }
 
-// outcome is that of an answer that was read whole.
+// outcome is that of an answer that is no stream. One that was cut is not valid.
 func outcome(t turn, answer egress.Answer, means func(gjson.Result) meaning) relay.Outcome {
 	root := gjson.Result{}
-	if !answer.Truncated && json.Valid(answer.Body) { // unlike gjson's, it bounds the depth
+	if json.Valid(answer.Body) { // unlike gjson's, it bounds the depth
 		root = gjson.ParseBytes(answer.Body)
 	}
 	out := relay.Outcome{

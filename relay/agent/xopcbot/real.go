@@ -101,12 +101,11 @@ func (a *Agent) listen(ctx context.Context, t turn, s *egress.Stream, run string
 	if success(s.Status) && err == nil && media == "text/event-stream" {
 		return a.follow(ctx, t, s, run)
 	}
-	body, err := io.ReadAll(io.LimitReader(s, agent.MaxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(s, agent.MaxAnswer))
 	if err != nil {
 		return relay.Outcome{}, fmt.Errorf("read answer: %w", err)
 	}
-	whole := egress.Answer{Status: s.Status, Header: s.Header, Body: body, Truncated: len(body) > agent.MaxAnswer}
-	return outcome(t, whole, meansReal), nil
+	return outcome(t, egress.Answer{Status: s.Status, Header: s.Header, Body: body}, meansReal), nil
 }
 
 // runName is under what the event's run is noted. It stays there when the event was taken: one that comes again, since

@@ -1,6 +1,7 @@
 package xopcbot_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/imrelay/imrelay/relay/agent"
 	"github.com/imrelay/imrelay/relay/agent/agenttest"
 	"github.com/imrelay/imrelay/relay/agent/xopcbot"
 	"github.com/imrelay/imrelay/relay/agent/xopcbot/xopcbottest"
@@ -214,6 +216,38 @@ func TestMemory(t *testing.T) {
 	}
 	if !strings.Contains(w.Logged(), "evt_1") {
 		t.Errorf("logged %q, want a line about the event", w.Logged())
+	}
+}
+
+// strict is a memory that does nothing when the caller's time is over, as stores do.
+type strict struct{ agent.Memory }
+
+func (s strict) Save(ctx context.Context, name string, value []byte, keep time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", memo.ErrUnavailable, err)
+	}
+	return s.Memory.Save(ctx, name, value, keep)
+}
+
+// A run that failed is forgotten, though the gateway tells no end and the attempt's time is over.
+func TestForgetsInAnyCase(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tells(begun, failed)(w, r)
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Errorf("flush: %v", err)
+		}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(s.Close)
+	w := agenttest.NewWorld(t)
+	w.Wire.Memory, w.Wire.Timeout = strict{w}, 200*time.Millisecond
+	out, err := newAgent(t, xopcbot.Config{URL: s.URL}, w.Wire).Deliver(t.Context(), agenttest.Event("evt_1"), 1)
+	if err != nil || out.Status != http.StatusInternalServerError {
+		t.Errorf("got %d, %v, want 500", out.Status, err)
+	}
+	if run, err := w.Load(t.Context(), "run/evt_1"); err != nil || run != nil {
+		t.Errorf("run: got %q, %v, want none", run, err)
 	}
 }
 

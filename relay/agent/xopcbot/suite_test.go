@@ -52,6 +52,7 @@ func newAgent(t *testing.T, c xopcbot.Config, w agent.Wire) relay.Agent {
 
 func TestSuiteReal(t *testing.T) {
 	t.Parallel()
+	long := strings.Repeat("x", 100_000)
 	deep := strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)
 	agenttest.Run(t, agenttest.Harness{
 		New: func(t *testing.T, base string, w agent.Wire) relay.Agent {
@@ -101,6 +102,10 @@ func TestSuiteReal(t *testing.T) {
 				Name: "JSON", Status: 200, Says: []string{"Hello."},
 				Answer: says(200, `{"ok":true,"payload":{"status":"ok","content":" Hello. "}}`),
 			},
+			{
+				Name: "long JSON", Status: 200, Says: []string{long},
+				Answer: says(200, `{"ok":true,"payload":{"status":"ok","content":"`+long+`"}}`),
+			},
 			{Name: "JSON failed", Answer: says(200, `{"ok":true,"payload":{"status":"error","content":"no"}}`), Status: 500},
 			{Name: "JSON with a code", Answer: says(200, `{"ok":false,"error":{"code":"NOT_FOUND"}}`), Status: 404},
 			{Name: "JSON with an unknown code", Answer: says(200, `{"ok":false,"error":{"code":"hush-1"}}`), Status: 500},
@@ -117,6 +122,7 @@ func TestSuiteReal(t *testing.T) {
 
 func TestSuitePage(t *testing.T) {
 	t.Parallel()
+	long := strings.Repeat("x", 100_000)
 	agenttest.Run(t, agenttest.Harness{
 		New: func(t *testing.T, base string, w agent.Wire) relay.Agent {
 			t.Helper()
@@ -127,6 +133,7 @@ func TestSuitePage(t *testing.T) {
 		Meanings: []agenttest.Meaning{
 			{Name: "no reply", Answer: says(200, `{"status":"ok"}`), Status: 200},
 			{Name: "reply of another type", Answer: says(200, `{"status":"ok","reply":{"text":"no"}}`), Status: 200},
+			{Name: "long", Answer: says(200, `{"status":"ok","reply":"`+long+`"}`), Status: 200, Says: []string{long}},
 			{Name: "failed", Answer: says(200, `{"status":"error","reply":"hush-2"}`), Status: 500},
 			{Name: "code", Answer: says(200, `{"error":{"code":"SESSION_NOT_FOUND","message":"hush-2"}}`), Status: 404},
 			{
