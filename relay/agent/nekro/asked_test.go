@@ -27,7 +27,8 @@ func TestSegments(t *testing.T) {
 		"texts":   {alice, []any{text("<b>a</b>"), text(" b\u0000 ")}, &relay.Reply{Text: "<b>a</b> b\u0000"}},
 		"mention": {alice, []any{map[string]any{"type": "at", "user_id": "u1", "nickname": "Bob"}, text("hi")}, &relay.Reply{Text: "@Bob hi"}},
 		"link": {
-			alice, []any{map[string]any{"type": "image", "url": "https://x.test/1.png", "name": "1.png"}},
+			alice,
+			[]any{map[string]any{"type": "image", "url": "https://x.test/1.png", "name": "1.png"}},
 			&relay.Reply{Media: []relay.Media{{Type: "image", URL: "https://x.test/1.png", Name: "1.png"}}},
 		},
 		"bytes":       {alice, []any{text("see"), map[string]any{"type": "image", "base64_url": "data:image/png;base64,AA=="}}, nil},
@@ -93,7 +94,8 @@ func TestQuestions(t *testing.T) {
 	}{
 		{"get_self_info", nil, map[string]any{"user_id": "tested", "user_name": "tested", "platform_name": "imrelay"}},
 		{
-			"get_user_info", map[string]any{"user_id": "wxid_alice"},
+			"get_user_info",
+			map[string]any{"user_id": "wxid_alice"},
 			map[string]any{"user_id": "wxid_alice", "user_name": "Alice", "platform_name": "wechat"},
 		},
 		{"get_user_info", map[string]any{"user_id": "wxid_mallory"}, nil},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -76,11 +77,16 @@ func (s *Stream) Deliver(ctx context.Context, e relay.Event, attempt int) (relay
 		return relay.Outcome{}, agent.AttemptError(err)
 	}
 	channel := channelOf(session, v.Group)
-	if out, err := s.subscribed(ctx, l, e, channel); err != nil || out.Status != 0 {
-		return out, err
+	if err := s.subscribed(ctx, l, e, channel); err != nil {
+		return relay.Outcome{}, err
 	}
 	s.people.met(v, e.Account)
-	return s.say(ctx, l, command(e, v, channel, s.wire.Name), e, attempt)
+	call, err := telling(e, attempt, command(e, v, channel, s.wire.Name))
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
+	call.Timeout = s.wire.Timeout
+	return l.tell(ctx, call)
 }
 
 // absent is the error of an event that nothing of was begun.
@@ -88,24 +94,24 @@ func absent(err error) *relay.AttemptError {
 	return &relay.AttemptError{Unreachable: true, Reason: "not connected", Err: err}
 }
 
-// subscribed makes sure that Nekro's answers to the channel come here. An outcome with a status is that of the attempt.
-func (s *Stream) subscribed(ctx context.Context, l *link, e relay.Event, channel string) (relay.Outcome, error) {
+// subscribed makes sure that Nekro's answers to the channel come here. Whatever becomes of that, Nekro has not been told
+// of the event.
+func (s *Stream) subscribed(ctx context.Context, l *link, e relay.Event, channel string) error {
 	if err := s.channels.add(ctx, s.wire.Memory, channel); err != nil {
-		return relay.Outcome{}, agent.AttemptError(err)
+		return agent.AttemptError(err)
 	}
 	if l.has(channel) {
-		return relay.Outcome{}, nil
+		return nil
 	}
 	err := l.subscribe(ctx, e.Ready, channel)
-	if err == nil {
-		return relay.Outcome{}, nil
-	}
-	if errors.Is(err, errForgotten) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errForgotten):
 		l.drop(err)
-		return relay.Outcome{}, absent(err)
+		return absent(err)
 	}
-	// Whatever became of that command, Nekro has not been told of the event.
-	return relay.Outcome{}, &relay.AttemptError{Unreachable: true, Reason: reason(err), Err: err}
+	return &relay.AttemptError{Unreachable: true, Reason: reason(err), Err: err}
 }
 
 // command tells Nekro of the event.
@@ -148,17 +154,22 @@ func command(e relay.Event, v relay.Envelope, channel, self string) message {
 	return message{Cmd: "message", Channel: channel, Message: c}
 }
 
-// say posts the message command.
-func (s *Stream) say(ctx context.Context, l *link, m message, e relay.Event, attempt int) (relay.Outcome, error) {
+// telling is the call of the message command.
+func telling(e relay.Event, attempt int, m message) (egress.Call, error) {
 	body, err := json.Marshal(m)
 	if err != nil {
-		return relay.Outcome{}, agent.AttemptError(err)
+		return egress.Call{}, fmt.Errorf("encode command: %w", err)
 	}
 	h := http.Header{agent.HeaderEventID: {e.ID}, agent.HeaderAttempt: {strconv.Itoa(attempt)}}
 	if e.Note.Traceparent != "" {
 		h["Traceparent"] = []string{e.Note.Traceparent}
 	}
-	answer, err := l.post(ctx, egress.Call{Header: h, Body: body, Timeout: s.wire.Timeout, Ready: e.Ready}, l.id)
+	return egress.Call{Header: h, Body: body, Ready: e.Ready}, nil
+}
+
+// tell makes the call.
+func (l *link) tell(ctx context.Context, c egress.Call) (relay.Outcome, error) {
+	answer, err := l.post(ctx, c, l.id)
 	if err != nil {
 		return relay.Outcome{}, agent.AttemptError(err)
 	}

@@ -52,7 +52,7 @@ func (l *link) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	defer l.leave(ctx)
 	silent := time.AfterFunc(l.stream.times.idle, func() { l.drop(errSilent) })
 	defer silent.Stop()
@@ -99,7 +99,7 @@ func (l *link) open(ctx context.Context) (*egress.Stream, error) {
 		return nil, err
 	}
 	if stream.Status != http.StatusOK {
-		stream.Close()
+		_ = stream.Close()
 		return nil, refusal(stream.Status)
 	}
 	return stream, nil

@@ -107,13 +107,12 @@ func (r *rig) begin(su setup) {
 }
 
 // deliver delivers an event that must be taken.
-func (r *rig) deliver(e relay.Event) relay.Outcome {
+func (r *rig) deliver(e relay.Event) {
 	r.t.Helper()
 	out, err := r.stream.Deliver(r.t.Context(), e, 1)
 	if err != nil || out.Status != 200 {
 		r.t.Fatalf("got %+v, %v", out, err)
 	}
-	return out
 }
 
 // event is a private one.

@@ -182,6 +182,7 @@ func TestTwoIDs(t *testing.T) {
 	if asked, live := r.fake.Subscribed(alice); asked != 1 || live != 1 {
 		t.Errorf("%d clients are asked, %d of them live", asked, live)
 	}
+	until(t, "the answer", func() bool { return len(r.Said()) == 1 })
 }
 
 // A message that finds the client forgotten is not begun, and the connection is made again.
@@ -334,7 +335,7 @@ func TestOrder(t *testing.T) {
 	r.deliver(bob)
 	var want []string
 	for i := range 20 {
-		r.push(alice, fmt.Sprintf("a-%d", i), fmt.Sprintf("a%d", i))
+		r.push(fmt.Sprintf("a-%d", i), fmt.Sprintf("a%d", i))
 		want = append(want, fmt.Sprintf("wxid_alice a%d", i))
 	}
 	if got := r.fake.Say("private_wechat.wxid_bob", text("b0")); !got.OK {
@@ -350,10 +351,10 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// push lets Nekro ask for a send under a request id of the test's choice.
-func (r *rig) push(channel, id, what string) {
+// push lets Nekro ask for a send to Alice under a request id of the test's choice.
+func (r *rig) push(id, what string) {
 	r.fake.Push("send_message", map[string]any{
-		"request_id": id, "data": map[string]any{"channel_id": channel, "segments": []any{text(what)}},
+		"request_id": id, "data": map[string]any{"channel_id": alice, "segments": []any{text(what)}},
 	})
 }
 
@@ -362,8 +363,8 @@ func TestSameRequest(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nekrotest.Options{}, setup{})
 	r.deliver(event("1", "a"))
-	r.push(alice, "r-1", "once")
-	r.push(alice, "r-1", "once")
+	r.push("r-1", "once")
+	r.push("r-1", "once")
 	until(t, "both", func() bool { return len(r.Said()) == 2 })
 	for _, s := range r.Said() {
 		if got := s.Replies[0].Key; got != "sse/r-1" {
@@ -378,7 +379,7 @@ func TestTooLate(t *testing.T) {
 	g := &gate{held: "wxid_alice", open: make(chan struct{})}
 	r := newRig(t, nekrotest.Options{}, setup{outbox: g, stream: func(s *nekro.Stream) { s.Patience(200 * time.Millisecond) }})
 	r.deliver(event("1", "a"))
-	r.push(alice, "r-1", "first")
+	r.push("r-1", "first")
 	if got := r.fake.Say(alice, text("second")); got.OK {
 		t.Errorf("got %+v", got)
 	}
@@ -394,7 +395,7 @@ func TestFlood(t *testing.T) {
 	r := newRig(t, nekrotest.Options{Patience: 300 * time.Millisecond}, setup{outbox: g, stream: func(s *nekro.Stream) { s.Patience(time.Minute) }})
 	r.deliver(event("1", "a"))
 	for i := 0; lines(r.Logged(), "dropped what") == 0; i++ {
-		r.push(alice, fmt.Sprintf("r-%d", i), "x")
+		r.push(fmt.Sprintf("r-%d", i), "x")
 		if i%50 == 49 {
 			r.fake.Ask(t.Context(), "get_self_info", nil)
 		}

@@ -28,7 +28,8 @@ func TestWebhook(t *testing.T) {
 		want   map[string]string
 	}{
 		{
-			"signed", "/api/webhook/imrelay", nekro.Config{Endpoint: agent.Endpoint{Secret: secret.New("s3")}},
+			"signed", "/api/webhook/imrelay",
+			nekro.Config{Endpoint: agent.Endpoint{Secret: secret.New("s3")}},
 			map[string]string{"X-Hub-Signature-256": mac},
 		},
 		{

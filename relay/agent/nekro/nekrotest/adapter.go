@@ -273,12 +273,16 @@ func (f *Fake) feed(ctx context.Context, c *client, write func(string) bool) {
 	connected := fmt.Sprintf("event: connected\r\ndata: {\"client_id\":%q,\"timestamp\":1}\r\n\r\n", c.id)
 	beat := time.NewTicker(f.options.Heartbeat)
 	defer beat.Stop()
-	next := ": ping - 2026-08-01\r\n\r\n" + connected
+	const ping = ": ping\r\n\r\n"
+	next := ping + connected
 	for {
 		f.mu.Lock()
 		stalled := c.stalled
 		f.mu.Unlock()
-		if !stalled && next != "" && !write(next) {
+		if stalled {
+			next = ping
+		}
+		if !write(next) {
 			return
 		}
 		select {

@@ -82,14 +82,14 @@ type Fake struct {
 }
 
 // New starts one. It ends with the test.
-func New(t testing.TB, o Options) *Fake {
-	t.Helper()
+func New(tb testing.TB, o Options) *Fake {
+	tb.Helper()
 	o.Heartbeat = or(o.Heartbeat, 5*time.Second)
 	o.Forget = or(o.Forget, time.Minute)
 	o.Patience = or(o.Patience, 30*time.Second)
-	f := &Fake{t: t, options: o, addr: "127.0.0.1:0", runs: map[string]int{}}
+	f := &Fake{t: tb, options: o, addr: "127.0.0.1:0", runs: map[string]int{}}
 	f.Start()
-	t.Cleanup(f.Stop)
+	tb.Cleanup(f.Stop)
 	return f
 }
 
@@ -167,7 +167,7 @@ func (f *Fake) Stop() {
 		return
 	}
 	stop()
-	server.Close()
+	_ = server.Close()
 	f.work.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -233,7 +233,7 @@ func (f *Fake) Cut() {
 	}
 }
 
-// Stall makes all streams fall silent without an end.
+// Stall makes all streams give no event any more, without an end: only pings, which are not the adapter's.
 func (f *Fake) Stall() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
