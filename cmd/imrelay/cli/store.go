@@ -49,8 +49,8 @@ func (a *app) storeMigrate() *cobra.Command {
 		Use:   "migrate --to URL",
 		Short: "Move the store into Redis, or into another number of shards",
 		Long: `Copy everything that the configured store holds into a Redis: events that wait, are parked, dead
-or delivered, pauses, keys of repeats, and what is remembered of sends. The counts of both sides
-are compared before relays may start there. All relays have to be stopped. Broken off, it is
+or delivered, pauses, keys of repeats, what is remembered of sends, and what agents made the relay
+remember. The counts of both sides are compared before relays may start there. All relays have to be stopped. Broken off, it is
 begun anew.
 
 An embedded store stays as it was. Of a store that is in the same Redis already, with another
@@ -117,7 +117,7 @@ func (a *app) target(given string) (secret.Text, error) {
 
 // tellProgress writes over its own last line.
 func (a *app) tellProgress(p daemon.MoveProgress) {
-	fmt.Fprintf(a.Stderr, "\rcopied %d events, %d keys, %d sends", p.Events, p.Keys, p.Sends)
+	fmt.Fprintf(a.Stderr, "\rcopied %d events, %d keys, %d sends, %d notes", p.Events, p.Keys, p.Sends, p.Notes)
 }
 
 func (a *app) tellMigration(f migrateFlags, r daemon.MoveReport) error {
