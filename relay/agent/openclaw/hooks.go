@@ -34,14 +34,17 @@ type hooks struct {
 	channel string
 }
 
-// hookBody is what the hook takes. It has no session: one has to be allowed by the gateway's configuration, and is
-// refused where it is not.
+// hookBody is what the hook takes. It is the same on every attempt, else the gateway would not know it again. It has no
+// session: one has to be allowed by the gateway's configuration, and is refused where it is not.
 type hookBody struct {
 	Message string `json:"message"`
 	Name    string `json:"name"`
 	Channel string `json:"channel"`
 	To      string `json:"to"`
 	Deliver bool   `json:"deliver"`
+	// Wait asks for the answer when the run is over. A run that was only admitted is lost when the gateway restarts, and
+	// two of one conversation would go on side by side.
+	Wait bool `json:"waitForCompletion"`
 }
 
 func newHooks(c Config, w agent.Wire) (*Agent, error) {
@@ -88,7 +91,7 @@ func (h *hooks) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 		return agent.Unspoken(), nil
 	}
 	body, err := json.Marshal(hookBody{
-		Message: said(e, v), Name: "relay", Channel: h.channel, To: e.Conversation, Deliver: true,
+		Message: said(e, v), Name: "relay", Channel: h.channel, To: e.Conversation, Deliver: true, Wait: true,
 	})
 	if err != nil {
 		return relay.Outcome{}, agent.AttemptError(err)
@@ -109,8 +112,8 @@ func (h *hooks) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 		Status: answer.Status, ContentType: answer.Header.Get("Content-Type"), Body: answer.Body,
 		RetryAfter: egress.RetryAfter(answer.Header.Get("Retry-After"), now),
 	}
-	if success(answer.Status) && !admitted(answer.Body) {
-		out.Status, out.Reason = http.StatusInternalServerError, "the gateway's answer does not say that the run was admitted"
+	if reason := failure(answer); reason != "" {
+		out.Status, out.Reason = http.StatusInternalServerError, reason
 	}
 	return out, nil
 }
@@ -130,11 +133,18 @@ func (h *hooks) header(e relay.Event, attempt int) http.Header {
 	return header
 }
 
-func success(status int) bool { return status >= 200 && status <= 299 }
-
-// admitted says that the hook's answer is a yes. A gateway answers what it does not know with a page, and 200.
-func admitted(body []byte) bool {
-	return gjson.ValidBytes(body) && gjson.GetBytes(body, "ok").Type == gjson.True
+// failure says what is wrong inside a 2xx; empty: nothing. A gateway answers what it does not know with a page, and 200.
+func failure(a egress.Answer) string {
+	switch {
+	case a.Status < 200 || a.Status > 299:
+		return ""
+	case !gjson.ValidBytes(a.Body) || gjson.GetBytes(a.Body, "ok").Type != gjson.True:
+		return "the gateway's answer does not say that the run was admitted"
+	}
+	if status := gjson.GetBytes(a.Body, "completion.status"); status.Exists() && status.Str != "ok" {
+		return "the agent's run did not end well"
+	}
+	return ""
 }
 
 // said is what the agent reads: where, who, and what.

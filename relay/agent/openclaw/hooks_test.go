@@ -56,7 +56,7 @@ func TestHookRequest(t *testing.T) {
 	e := inGroup(spoken(t, "今天 <天气> \"怎么样\"\nok?"), "48213570966@chatroom")
 	e.Note.Traceparent = "00-aa-bb-01"
 	out, err := a.Deliver(t.Context(), e, 3)
-	if err != nil || out.Status != 200 || string(out.Body) != `{"ok":true,"runId":"run-1"}` || out.ContentType != "application/json" ||
+	if err != nil || out.Status != 200 || string(out.Body) != `{"ok":true,"runId":"run-1","completion":{"status":"ok","delivered":true}}` || out.ContentType != "application/json" ||
 		len(out.Replies) > 0 || out.Reason != "" {
 		t.Fatalf("got %+v (%s), %v", out, out.Body, err)
 	}
@@ -68,6 +68,7 @@ func TestHookRequest(t *testing.T) {
 	want := map[string]any{
 		"message": "[wechat group 48213570966] Alice: 今天 <天气> \"怎么样\"\nok?", "name": "relay",
 		"channel": "wechat_abot", "to": "48213570966@chatroom", "deliver": true,
+		"waitForCompletion": true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
@@ -162,7 +163,7 @@ func TestHookNoCall(t *testing.T) {
 func TestHookRepeats(t *testing.T) {
 	t.Parallel()
 	a, g := hooked(t, openclawtest.Options{Fault: func(n int) openclawtest.Fault {
-		return []openclawtest.Fault{openclawtest.HangUpAfter, openclawtest.None, openclawtest.Unavailable, openclawtest.Failed}[(n-1)%4]
+		return []openclawtest.Fault{openclawtest.HangUpAfter, openclawtest.None, openclawtest.Unavailable, openclawtest.NotAdmitted}[(n-1)%4]
 	}})
 	e := spoken(t, "hi")
 	if _, err := a.Deliver(t.Context(), e, 1); err == nil {
@@ -200,6 +201,50 @@ func deliverError(t *testing.T, a *openclaw.Agent, e relay.Event) (*relay.Attemp
 	_, err := a.Deliver(t.Context(), e, 1)
 	ae, ok := err.(*relay.AttemptError) //nolint:errorlint // the contract is this very type
 	return ae, ok
+}
+
+// A run that takes longer than an attempt is waited for by the next, and one that the gateway lost is run again.
+func TestHookOutlasts(t *testing.T) {
+	t.Parallel()
+	g := openclawtest.New(t, openclawtest.Options{Token: "hook-token", Turn: 600 * time.Millisecond})
+	w := agenttest.NewWorld(t).Wire
+	w.Timeout = 400 * time.Millisecond
+	a := newAgent(t, hooksConfig(g.URL()), w)
+	e := spoken(t, "hi")
+	if ae, ok := deliverError(t, a, e); !ok || !ae.Timeout || ae.Unreachable {
+		t.Fatalf("got %+v, want a time-out", ae)
+	}
+	if out, err := a.Deliver(t.Context(), e, 2); err != nil || out.Status != 200 || g.Runs("hi") != 1 {
+		t.Errorf("got %+v, %v after %d runs, want the end of the first", out, err, g.Runs("hi"))
+	}
+	e.ID = "evt_2"
+	if _, ok := deliverError(t, a, e); !ok {
+		t.Fatal("want a time-out")
+	}
+	g.Stop()
+	g.Start()
+	for n := 0; ; n++ {
+		out, err := a.Deliver(t.Context(), e, 2+n)
+		if err == nil && out.Status == 200 {
+			break
+		}
+		if n == 5 {
+			t.Fatalf("got %+v, %v", out, err)
+		}
+	}
+	if got := g.Runs("hi"); got != 3 {
+		t.Errorf("ran %d times, want once before, once lost and once again", got)
+	}
+}
+
+// A run that ends badly is a failure.
+func TestHookFails(t *testing.T) {
+	t.Parallel()
+	a, g := hooked(t, openclawtest.Options{Fault: func(int) openclawtest.Fault { return openclawtest.Failed }})
+	out, err := a.Deliver(t.Context(), spoken(t, "hi"), 1)
+	if err != nil || out.Status != 500 || out.Reason == "" || g.Runs("hi") != 1 {
+		t.Errorf("got %+v, %v", out, err)
+	}
 }
 
 // A wrong token is final, and says so.

@@ -50,8 +50,16 @@ func TestSuiteHooks(t *testing.T) {
 				Mode: "hooks", URL: base, Token: secret.New("hush-3"), Channel: "wechat_abot",
 			}, w)
 		},
-		Taken: says(200, `{"ok":true,"runId":"r1","reply":"is for nobody"}`),
+		Taken: says(200, `{"ok":true,"runId":"r1","completion":{"status":"ok","delivered":true},"reply":"is for nobody"}`),
 		Meanings: []agenttest.Meaning{
+			{Name: "admitted by an older gateway", Answer: says(200, `{"ok":true,"runId":"r1"}`), Status: 200},
+			{Name: "run failed", Answer: says(200, `{"ok":true,"completion":{"status":"error"}}`), Status: 500},
+			{Name: "run skipped", Answer: says(200, `{"ok":true,"completion":{"status":"skipped"}}`), Status: 500},
+			{Name: "run ended somehow", Answer: says(200, `{"ok":true,"completion":{"status":null}}`), Status: 500},
+			{
+				Name:   "answer not sent",
+				Answer: says(200, `{"ok":true,"completion":{"status":"ok","delivered":false,"deliveryError":"delivery-failed"}}`), Status: 200,
+			},
 			{Name: "accepted", Answer: says(202, `{"ok":true}`), Status: 202},
 			{Name: "not ok", Answer: says(200, `{"ok":false,"error":"hush-3"}`), Status: 500},
 			{Name: "ok is no yes", Answer: says(200, `{"ok":"true"}`), Status: 500},

@@ -3,6 +3,7 @@ package openclawtest
 import (
 	"crypto/subtle"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,7 +27,11 @@ const (
 type run struct {
 	id       string
 	admitted chan struct{}
-	over     time.Time // zero: not yet
+	ended    chan struct{}
+	// What follows is set when it has ended.
+	over   time.Time
+	status string // ok or error
+	said   bool   // all that it came to
 }
 
 // hookBody is what the hook reads.
@@ -36,9 +41,10 @@ type hookBody struct {
 	To      string `json:"to"`
 	Deliver bool   `json:"deliver"`
 	Session string `json:"sessionKey"`
+	Wait    bool   `json:"waitForCompletion"`
 }
 
-// hook is POST /hooks/agent: it admits a run, or repeats what it said to the same key.
+// hook is POST /hooks/agent: it admits a run, or finds that of the same key, and answers then, or when it has ended.
 func (f *Fake) hook(up *life, r *http.Request, body []byte, fault Fault) answer {
 	if r.URL.Query().Has("token") {
 		return answer{status: http.StatusBadRequest, text: "Hook token must be provided in a header"}
@@ -62,16 +68,28 @@ func (f *Fake) hook(up *life, r *http.Request, body []byte, fault Fault) answer 
 		return answer{status: http.StatusBadRequest, json: `{"ok":false,"error":"sessionKey is not allowed"}`}
 	case len(key) > maxKey:
 		return answer{status: http.StatusBadRequest, json: `{"ok":false,"error":"Idempotency-Key too long"}`}
-	case fault == Failed:
+	case fault == NotAdmitted:
 		return answer{status: http.StatusOK, json: `{"ok":false,"error":"the agent could not be run"}`}
 	}
-	admitted := f.admit(up, key, b)
+	return f.admit(up, key, b, fault).answer(up, b.Wait)
+}
+
+// answer waits for the run's admission, or for its end.
+func (r *run) answer(up *life, wait bool) answer {
+	until := r.admitted
+	if wait {
+		until = r.ended
+	}
 	select {
-	case <-admitted.admitted:
+	case <-until:
 	case <-up.ctx.Done():
 		return answer{}
 	}
-	return answer{status: http.StatusOK, json: `{"ok":true,"runId":"` + admitted.id + `"}`}
+	said := `{"ok":true,"runId":"` + r.id + `"`
+	if wait {
+		said += fmt.Sprintf(`,"completion":{"status":%q,"delivered":%t}`, r.status, r.said)
+	}
+	return answer{status: http.StatusOK, json: said + "}"}
 }
 
 // known checks the token, and locks out who guesses.
@@ -95,7 +113,7 @@ func (f *Fake) known(h http.Header) (answer, bool) {
 }
 
 // admit begins a run, or finds that of the key.
-func (f *Fake) admit(up *life, key string, b hookBody) *run {
+func (f *Fake) admit(up *life, key string, b hookBody, fault Fault) *run {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if had := up.hooks[key]; had != nil && key != "" && (had.over.IsZero() || time.Since(had.over) < keptRun) {
@@ -109,7 +127,7 @@ func (f *Fake) admit(up *life, key string, b hookBody) *run {
 		t.Text = text
 	}
 	f.turns = append(f.turns, t)
-	made := &run{id: "run-" + strconv.Itoa(len(f.turns)), admitted: make(chan struct{})}
+	made := &run{id: "run-" + strconv.Itoa(len(f.turns)), admitted: make(chan struct{}), ended: make(chan struct{})}
 	up.hooks[key] = made
 	var admission time.Duration
 	if !up.warm {
@@ -123,21 +141,24 @@ func (f *Fake) admit(up *life, key string, b hookBody) *run {
 		if !wait(up.ctx, f.o.Turn) {
 			return
 		}
-		if b.Deliver && b.To != "" {
-			f.blurt(up, t)
+		status, said := "error", false
+		if fault != Failed {
+			status, said = "ok", b.Deliver && b.To != "" && f.blurt(up, t)
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		made.over = time.Now()
+		made.over, made.status, made.said = time.Now(), status, said
+		close(made.ended)
 	})
 	return made
 }
 
 // blurt says what the run came to as the gateway's core does: once, without a key, and never again when it fails.
-func (f *Fake) blurt(up *life, t Turn) {
+func (f *Fake) blurt(up *life, t Turn) bool {
 	for range max(f.o.Replies, 1) {
 		if status, _ := f.send(up, Send{To: t.To, Text: t.Text}); status != http.StatusOK {
-			return
+			return false
 		}
 	}
+	return true
 }

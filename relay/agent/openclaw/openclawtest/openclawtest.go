@@ -29,7 +29,8 @@ const (
 	Unavailable       // 503 with Retry-After, before anything is looked at
 	HangUp            // the connection ends before anything is done
 	HangUpAfter       // it ends when all is done, in place of the answer
-	Failed            // the turn fails: 500 from the channel, 200 with {"ok":false} from the hook
+	Failed            // the turn fails: 500 from the channel, 200 with the run's end from the hook
+	NotAdmitted       // the hook's 200 with {"ok":false}
 )
 
 // Options are one gateway.

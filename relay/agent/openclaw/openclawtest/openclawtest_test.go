@@ -206,6 +206,7 @@ func TestHook(t *testing.T) {
 		{"admitted", url, "tok", "k", ok, 200, `{"ok":true,"runId":"run-1"}`},
 		{"again", url, "tok", "k", ok, 200, `{"ok":true,"runId":"run-1"}`},
 		{"another key", url, "tok", "k2", ok, 200, `{"ok":true,"runId":"run-2"}`},
+		{"waited for", url, "tok", "k2", strings.TrimSuffix(ok, "}") + `,"waitForCompletion":true}`, 200, `"runId":"run-2","completion":{"status":"ok",`},
 	} {
 		h := http.Header{"Authorization": {"Bearer " + tc.token}, "Idempotency-Key": {tc.key}}
 		if status, got := post(t, tc.url, tc.body, h); status != tc.status || !strings.Contains(got, tc.want) {
