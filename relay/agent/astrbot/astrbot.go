@@ -15,6 +15,9 @@
 // twice all the same: nothing in the plugin's interface could tell. Such agents want callback or api. So can one whose relay
 // was away for longer than the plugin keeps answers, five minutes, between an answer and its acknowledgement.
 //
+// The plugin knows no groups: a conversation is one sender to it, and the speaker his nickname. A message with a picture
+// that can be fetched goes as one, with its words beside it; version 1.1.1 looks at the picture only.
+//
 // # callback
 //
 // The same endpoint, whose plugin is set to post everything that the agent says to an address of the relay. 200 and 202 are

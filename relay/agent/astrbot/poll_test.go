@@ -18,6 +18,7 @@ import (
 	"github.com/imrelay/imrelay/relay/agent/astrbot"
 	"github.com/imrelay/imrelay/relay/agent/astrbot/astrbottest"
 	"github.com/imrelay/imrelay/relay/memo"
+	"github.com/imrelay/imrelay/relay/secret"
 )
 
 // hold is how long the fake waits for first words: as much shorter as the agent's waits.
@@ -63,17 +64,22 @@ func after(d time.Duration) func(string, int) []astrbottest.Chunk {
 // All that the agent says in pieces is one answer, each piece once, in one run.
 func TestPollCollects(t *testing.T) {
 	t.Parallel()
+	// The pieces come further apart than two looks, and nearer than two looks that find nothing.
+	const looser, gap = 10, 300 * time.Millisecond
 	f := astrbottest.New(t, astrbottest.Options{Token: token, Hold: hold, Says: func(string, int) []astrbottest.Chunk {
 		return []astrbottest.Chunk{
 			{Items: []astrbottest.Item{astrbottest.Text("one")}},
-			{After: 50 * time.Millisecond, Items: []astrbottest.Item{
+			{After: gap, Items: []astrbottest.Item{
 				{Type: "image", Content: "http://127.0.0.1:9/cat.png"}, astrbottest.Text("two"),
 			}},
-			{After: 50 * time.Millisecond, Items: []astrbottest.Item{astrbottest.Text("three")}},
+			{After: gap, Items: []astrbottest.Item{astrbottest.Text("three")}},
 		}
 	}})
-	w := newWorld(t)
-	a := newAgent(t, astrbot.Config{URL: f.URL()}, w.Wire)
+	a, err := astrbot.New(astrbot.Config{URL: f.URL(), Token: secret.New(token)}, newWorld(t).Wire)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Hasten(looser)
 	e := event("evt_1", "hi")
 	session := agent.Session(relay.Chat{Account: e.Account, Conversation: e.Conversation})
 	f.Speak(session, astrbottest.Text("by the way"))
@@ -212,12 +218,14 @@ func TestPollSecondAttempt(t *testing.T) {
 		name string
 		// takes is how long the agent takes, killed when the relay is, away how long it is away.
 		takes, killed, away time.Duration
+		// within is how long it may take then; 0: as long as it may.
+		within time.Duration
 	}{
-		{"while it works", 2 * hold / 3, hold / 10, hold / 5},
-		{"just before it is forgotten", hold / 2, hold / 10, 3 * hold / 4},
-		{"when it is forgotten", hold + hold/3, hold / 10, hold + hold/10},
-		{"after it answered", hold / 10, hold / 20, hold / 3},
-		{"long after it answered", hold / 10, hold / 20, 3 * hold},
+		{"while it works", 2 * hold / 3, hold / 10, hold / 5, 0},
+		{"just before it is forgotten", hold / 2, hold / 10, 3 * hold / 4, 0},
+		{"when it is forgotten", hold + hold/3, hold / 10, hold + hold/10, 0},
+		{"after it answered", hold / 10, hold / 20, hold / 3, hold},
+		{"long after it answered", hold / 10, hold / 20, 3 * hold, hold},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -230,12 +238,16 @@ func TestPollSecondAttempt(t *testing.T) {
 			}
 			<-time.After(tc.away - tc.killed)
 			w.Wire.Timeout = 10 * time.Second
+			began := time.Now()
 			out := deliver(t, newAgent(t, astrbot.Config{URL: f.URL()}, w.Wire), event("evt_1", "hi"))
 			if got := texts(out.Replies); !slices.Equal(got, []string{"re: hi"}) {
 				t.Errorf("got %d, said %q", out.Status, got)
 			}
 			if got := f.Runs("evt_1"); got != 1 {
 				t.Errorf("made %d runs, want 1", got)
+			}
+			if took := time.Since(began); tc.within > 0 && took > tc.within {
+				t.Errorf("took %v, want at most %v", took, tc.within)
 			}
 		})
 	}
@@ -283,6 +295,28 @@ func TestPollNotBegun(t *testing.T) {
 	}
 	if got := f.Runs("evt_1"); got != 1 {
 		t.Errorf("made %d runs, want 1", got)
+	}
+}
+
+// A relay that loses the event at the last moment posts nothing, and leaves no trace of a run.
+func TestPollLostLate(t *testing.T) {
+	t.Parallel()
+	f := astrbottest.New(t, astrbottest.Options{Token: token, Hold: hold})
+	w := newWorld(t)
+	a := newAgent(t, astrbot.Config{URL: f.URL()}, w.Wire)
+	lost, asked := errors.New("lost"), 0
+	e := event("evt_1", "hi")
+	e.Ready = func() error {
+		if asked++; asked > 1 {
+			return lost
+		}
+		return nil
+	}
+	if _, err := a.Deliver(t.Context(), e, 1); !errors.Is(err, lost) || len(f.Asks()) > 0 {
+		t.Errorf("got %v after %d posts", err, len(f.Asks()))
+	}
+	if value, _ := w.Load(t.Context(), "run/evt_1"); value != nil {
+		t.Errorf("remembers %s", value)
 	}
 }
 

@@ -71,26 +71,26 @@ type Fake struct {
 	server *http.Server
 	group  *sync.WaitGroup
 
-	mu       sync.Mutex
-	life     context.Context //nolint:containedctx // runs go on when those who asked for them are gone
-	asks     []Ask
-	runs     map[string]int
-	said     map[string][]Item
-	pending  map[string]*waiter
-	cached   map[string]cached
-	lines    map[string]chan []Item
-	keys     map[string]time.Time
-	newest   string
-	owners   map[string]string
-	items    int
-	dropped  int
-	refreshs int
-	status   int
-	hangUps  int
-	draining bool
-	unloaded bool
-	breaks   string
-	callback string
+	mu        sync.Mutex
+	life      context.Context //nolint:containedctx // runs go on when those who asked for them are gone
+	asks      []Ask
+	runs      map[string]int
+	said      map[string][]Item
+	pending   map[string]*waiter
+	cached    map[string]cached
+	lines     map[string]chan []Item
+	keys      map[string]time.Time
+	newest    string
+	owners    map[string]string
+	items     int
+	dropped   int
+	refreshed int
+	status    int
+	hangUps   int
+	draining  bool
+	unloaded  bool
+	breaks    string
+	callback  string
 }
 
 type waiter struct{ first chan struct{} }
@@ -219,7 +219,7 @@ func (f *Fake) Dropped() (n int) {
 
 // Refreshed is how often a new key was asked for.
 func (f *Fake) Refreshed() (n int) {
-	f.locked(func() { n = f.refreshs })
+	f.locked(func() { n = f.refreshed })
 	return n
 }
 

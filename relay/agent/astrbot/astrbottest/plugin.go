@@ -266,8 +266,8 @@ func (f *Fake) call(life context.Context, id string, items []Item) bool {
 func (f *Fake) refresh(w http.ResponseWriter, _ *http.Request) {
 	var key string
 	f.locked(func() {
-		f.refreshs++
-		key = fmt.Sprintf("key-%d", f.refreshs)
+		f.refreshed++
+		key = fmt.Sprintf("key-%d", f.refreshed)
 		f.newest, f.keys[key] = key, time.Now().Add(f.opts.TTL)
 	})
 	if !f.opts.Refreshes {
