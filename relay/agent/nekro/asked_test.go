@@ -80,6 +80,17 @@ func TestSendFails(t *testing.T) {
 	}
 }
 
+// An acknowledgement that is lost is given again.
+func TestLostAcknowledgement(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nekrotest.Options{}, setup{})
+	r.deliver(event("1", "a"))
+	r.fake.LoseResponses(2)
+	if got := r.fake.Say(alice, text("hi")); !got.OK || got.ID != "im_1" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // Questions are answered with what is known, and others refused at once.
 func TestQuestions(t *testing.T) {
 	t.Parallel()

@@ -60,6 +60,9 @@ var usual = times{
 // stream takes the channels of the client that it was from it as soon as it is connected again; what is asked without a
 // channel (get_self_info, …) still goes to the lost client until then, and messages may be answered as slowly.
 //
+// The access key goes in a header, and once a connection in the stream's address, where Nekro wants it: whoever logs
+// addresses between here and there logs it.
+//
 // Files are not taken. Nekro sends them as bytes, and IMs are given URLs: a message with one is refused whole, and the
 // pieces of one over 1 MiB, for which Nekro waits for no answer, are dropped with a line in the log. Leave the adapter's
 // ALLOW_FILE_TRANSFER off.

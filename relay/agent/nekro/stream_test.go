@@ -122,6 +122,26 @@ func TestNotConnected(t *testing.T) {
 	}
 }
 
+// A relay that lost the right to the event neither subscribes nor says anything.
+func TestCalledOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nekrotest.Options{}, setup{})
+	lost := errors.New("lost")
+	for _, known := range []bool{false, true} {
+		if known {
+			r.deliver(event("0", "a"))
+		}
+		e := event("1", "b")
+		e.Ready = func() error { return lost }
+		if out, err := r.stream.Deliver(t.Context(), e, 1); !errors.Is(err, lost) {
+			t.Errorf("known channel %v: got %+v, %v", known, out, err)
+		}
+		if asked, _ := r.fake.Subscribed(alice); (asked == 1) != known || r.fake.Runs("m-1") != 0 {
+			t.Errorf("known channel %v: %d clients, %d runs", known, asked, r.fake.Runs("m-1"))
+		}
+	}
+}
+
 // A memory that does not work refuses the event before Nekro hears of it.
 func TestNoMemory(t *testing.T) {
 	t.Parallel()
@@ -138,31 +158,37 @@ func TestNoMemory(t *testing.T) {
 // nothing any more, even by a server that does not wait for acknowledgements.
 func TestReconnect(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*nekrotest.Fake){
-		"cut":   (*nekrotest.Fake).Cut,
-		"stall": (*nekrotest.Fake).Stall,
-		"restart": func(f *nekrotest.Fake) {
+	for _, tc := range []struct {
+		name, reason string
+		end          func(*nekrotest.Fake)
+	}{
+		{"cut", "the agent ended the connection", (*nekrotest.Fake).Cut},
+		{"stall", "nothing came on the connection", (*nekrotest.Fake).Stall},
+		{"forgotten", "the agent does not know this client any more", (*nekrotest.Fake).Forget},
+		{"restart", "", func(f *nekrotest.Fake) {
 			f.Stop()
 			f.Start()
-		},
-		"forgotten": (*nekrotest.Fake).Forget,
-		"starting": func(f *nekrotest.Fake) {
+		}},
+		{"starting", "", func(f *nekrotest.Fake) {
 			f.Unready(true)
 			f.Cut()
 			f.Unready(false)
-		},
+		}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, nekrotest.Options{Patience: 300 * time.Millisecond}, setup{})
 			r.deliver(event("1", "a"))
 			before := r.stream.Failures()
-			end(r.fake)
+			tc.end(r.fake)
 			until(t, "the end of the connection", func() bool { return r.stream.Failures() > before })
 			until(t, "only the new client", func() bool {
 				asked, live := r.fake.Subscribed(alice)
 				return r.stream.Connected() && asked == 1 && live == 1
 			})
+			if !strings.Contains(r.Logged(), tc.reason) {
+				t.Errorf("want %q in the log: %s", tc.reason, r.Logged())
+			}
 			r.fake.IgnoreResponses(true)
 			r.fake.Say(alice, text("by myself"))
 			until(t, "the send", func() bool { return len(r.Said()) == 1 })
@@ -174,7 +200,7 @@ func TestReconnect(t *testing.T) {
 // Commands go under the id that the stream is of.
 func TestTwoIDs(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nekrotest.Options{Says: echo}, setup{})
+	r := newRig(t, nekrotest.Options{Says: echo, Patience: 500 * time.Millisecond}, setup{})
 	r.fake.Split(true)
 	r.fake.Cut()
 	until(t, "another connection", func() bool { return r.stream.Failures() > 0 && r.stream.Connected() })
@@ -380,8 +406,9 @@ func TestTooLate(t *testing.T) {
 	r := newRig(t, nekrotest.Options{}, setup{outbox: g, stream: func(s *nekro.Stream) { s.Patience(200 * time.Millisecond) }})
 	r.deliver(event("1", "a"))
 	r.push("r-1", "first")
-	if got := r.fake.Say(alice, text("second")); got.OK {
-		t.Errorf("got %+v", got)
+	began := time.Now()
+	if got := r.fake.Say(alice, text("second")); got.OK || time.Since(began) > 4*time.Second {
+		t.Errorf("got %+v after %v", got, time.Since(began))
 	}
 	if got := g.sent(); len(got) != 0 {
 		t.Errorf("sent %q", got)

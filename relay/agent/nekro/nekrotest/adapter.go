@@ -156,6 +156,11 @@ func (f *Fake) known(w http.ResponseWriter, r *http.Request, c *client, g given)
 	defer f.mu.Unlock()
 	switch g.Cmd {
 	case "response":
+		if f.losses > 0 {
+			f.losses--
+			fail(w, http.StatusServiceUnavailable, "Service Unavailable")
+			return
+		}
 		waiting := c.answers[g.RequestID]
 		delete(c.answers, g.RequestID)
 		if waiting != nil {

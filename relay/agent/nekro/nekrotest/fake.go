@@ -77,7 +77,7 @@ type Fake struct {
 
 	unready, split, ignore bool
 	hangUps, refusals      int
-	refusal                int
+	refusal, losses        int
 	slowed                 bool
 }
 
@@ -222,6 +222,13 @@ func (f *Fake) Refuse(n, status int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.refusals, f.refusal = n, status
+}
+
+// LoseResponses answers the next n responses with a 503 and does not look at them.
+func (f *Fake) LoseResponses(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.losses = n
 }
 
 // Cut ends all streams, but the server goes on.
