@@ -141,13 +141,14 @@ type speech struct {
 	left    int
 }
 
-// hear takes one event of the stream. What the agent thinks, and what its tools do, is not said.
+// hear takes one event of the stream. What the agent thinks, what its tools do, and what it
+// read is not said.
 func (s *speech) hear(doc gjson.Result) {
 	data := doc.Get("data")
 	switch kind := doc.Get("type").Str; kind {
 	case "plain":
 		switch doc.Get("chain_type").Str {
-		case "reasoning", "tool_call", "tool_call_result", "agent_stats":
+		case "reasoning", "think", "tool_call", "tool_call_result", "agent_stats", "llm_sources":
 			return
 		}
 		if !doc.Get("streaming").Bool() {

@@ -64,6 +64,7 @@ func (f *Fake) stream(w http.ResponseWriter, r *http.Request, id string, chunks 
 	send(map[string]any{"type": "user_message_saved", "data": map[string]any{"id": 1}})
 	send(map[string]any{"type": "plain", "data": "let me think", "streaming": false, "chain_type": "reasoning"})
 	send(map[string]any{"type": "plain", "data": `{"id":"1"}`, "streaming": false, "chain_type": "tool_call"})
+	send(map[string]any{"type": "plain", "data": `{"citations":[]}`, "streaming": false, "chain_type": "llm_sources"})
 	var how string
 	f.locked(func() { how = f.breaks })
 	for _, c := range chunks {
