@@ -37,7 +37,7 @@ type response struct {
 // asked takes a request without keeping the connection waiting.
 func (s *Stream) asked(ctx context.Context, l *link, ev sse.Event) {
 	if ev.Type == "file_chunk_complete" {
-		s.wire.Log.Warn("dropped a file of the agent: files are not taken", zap.String("agent", s.wire.Name))
+		s.wire.Log.Warn("dropped a file of the agent: files are not taken")
 	}
 	if !gjson.Valid(ev.Data) {
 		return
@@ -58,7 +58,7 @@ func (s *Stream) asked(ctx context.Context, l *link, ev sse.Event) {
 		}
 	}
 	if !s.lanes.do(lane, work) {
-		s.wire.Log.Warn("dropped what the agent asked: too much waits", zap.String("agent", s.wire.Name))
+		s.wire.Log.Warn("dropped what the agent asked: too much waits")
 	}
 }
 
@@ -77,8 +77,7 @@ func (l *link) respond(ctx context.Context, id string, data map[string]any) {
 		return retry.RetryableError(err)
 	})
 	if err != nil {
-		l.stream.wire.Log.Warn("cannot answer the agent", zap.String("agent", l.stream.wire.Name),
-			zap.String("requestId", id), zap.Bool("success", answer.Success))
+		l.stream.wire.Log.Warn("cannot answer the agent", zap.String("requestId", id), zap.Bool("success", answer.Success))
 	}
 }
 
@@ -86,8 +85,7 @@ func (l *link) respond(ctx context.Context, id string, data map[string]any) {
 func (s *Stream) send(ctx context.Context, id string, data gjson.Result) map[string]any {
 	ids, err := s.sent(ctx, id, data)
 	if err != nil {
-		s.wire.Log.Warn("refused a message of the agent", zap.String("agent", s.wire.Name),
-			zap.String("requestId", id), zap.Error(err))
+		s.wire.Log.Warn("refused a message of the agent", zap.String("requestId", id), zap.Error(err))
 		return nil
 	}
 	return map[string]any{"message_id": strings.Join(ids, ","), "success": true}

@@ -119,7 +119,7 @@ func (s *Stream) Run(ctx context.Context) {
 		}
 		if !told {
 			told = true
-			s.wire.Log.Warn("not connected to the agent", zap.String("agent", s.wire.Name), zap.String("reason", reason(err)))
+			s.wire.Log.Warn("not connected to the agent", zap.String("reason", reason(err)))
 		}
 		if time.Since(away) >= s.times.alarm {
 			s.wire.Alarm.Raise(alarmAway, fmt.Sprintf("not connected for %s: %s", s.times.alarm, reason(err)))
@@ -174,7 +174,7 @@ func (s *Stream) connection(ctx context.Context) (connected bool, err error) {
 func (s *Stream) opened(l *link) {
 	s.link.Store(l)
 	s.wire.Alarm.Clear(alarmAway)
-	s.wire.Log.Info("connected to the agent", zap.String("agent", s.wire.Name))
+	s.wire.Log.Info("connected to the agent")
 }
 
 // inherit takes the channels from the client that the stream was before.
@@ -183,7 +183,7 @@ func (s *Stream) inherit(ctx context.Context, l *link) {
 		l.strip(ctx, before)
 	}
 	if err := s.channels.save(ctx, s.wire.Memory); err != nil && ctx.Err() == nil {
-		s.wire.Log.Warn("cannot remember the connection", zap.String("agent", s.wire.Name), zap.Error(err))
+		s.wire.Log.Warn("cannot remember the connection", zap.Error(err))
 	}
 }
 
