@@ -119,10 +119,12 @@ func (a *Agent) settle(ctx context.Context, t try, r reading, err error) (relay.
 }
 
 // collect looks for more of an answer until it is complete, as far as can be told: the plugin has no mark for the end. What
-// was found is kept when a look fails.
+// is found goes out at once, for people wait; it is in the outcome too, in case it could not. What was found is kept when a
+// look fails.
 func (a *Agent) collect(ctx context.Context, t try, r reading) relay.Outcome {
 	all := newSaid(t.event.ID, agent.ReplyTo(t.event))
 	all.add(r.items)
+	told := a.tell(ctx, t, all.replies, 0)
 	out := r.outcome
 	for quiet := 0; quiet < a.times.looks; {
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= a.times.look {
@@ -139,7 +141,7 @@ func (a *Agent) collect(ctx context.Context, t try, r reading) relay.Outcome {
 		out = more.outcome
 		quiet++
 		if all.add(more.items) {
-			quiet = 0
+			quiet, told = 0, a.tell(ctx, t, all.replies, told)
 		}
 	}
 	if all.left > 0 {
@@ -147,6 +149,21 @@ func (a *Agent) collect(ctx context.Context, t try, r reading) relay.Outcome {
 	}
 	out.Replies = all.replies
 	return out
+}
+
+// tell sends the replies from the given one on, and returns how many are told now.
+func (a *Agent) tell(ctx context.Context, t try, replies []relay.Reply, from int) int {
+	if len(replies) == from {
+		return from
+	}
+	err := a.wire.Outbox.Queue(ctx, relay.Saying{
+		Agent: a.wire.Name, Chat: relay.Chat{Account: t.event.Account, Conversation: t.event.Conversation},
+		EventID: t.event.ID, Replies: replies[from:],
+	})
+	if err != nil {
+		return from
+	}
+	return len(replies)
 }
 
 // pause waits, or says why not.

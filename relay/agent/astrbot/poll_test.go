@@ -1,6 +1,7 @@
 package astrbot_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -59,6 +60,60 @@ func after(d time.Duration) func(string, int) []astrbottest.Chunk {
 	return func(q string, _ int) []astrbottest.Chunk {
 		return []astrbottest.Chunk{{After: d, Items: []astrbottest.Item{astrbottest.Text("re: " + q)}}}
 	}
+}
+
+// What the agent says goes out when it is found, not when all is found, and a store that takes nothing loses none of it.
+func TestPollTells(t *testing.T) {
+	t.Parallel()
+	for name, failing := range map[string]error{"at once": nil, "store down": memo.ErrUnavailable} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The second piece comes after one look, and before two that find nothing.
+			const looser, gap = 10, 300 * time.Millisecond
+			f := astrbottest.New(t, astrbottest.Options{Token: token, Hold: hold, Says: func(string, int) []astrbottest.Chunk {
+				return []astrbottest.Chunk{
+					{Items: []astrbottest.Item{astrbottest.Text("one")}},
+					{After: gap, Items: []astrbottest.Item{astrbottest.Text("two")}},
+				}
+			}})
+			w := newWorld(t)
+			w.Wire.Outbox = outbox{World: w, err: failing}
+			a, err := astrbot.New(astrbot.Config{URL: f.URL(), Token: secret.New(token)}, w.Wire)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Hasten(looser)
+			out := deliver(t, a, event("evt_1", "hi"))
+			if got := texts(out.Replies); !slices.Equal(got, []string{"one", "two"}) {
+				t.Errorf("outcome: got %q", got)
+			}
+			var told []string
+			for _, s := range w.Said() {
+				told = append(told, strings.Join(texts(s.Replies), "+"))
+				if s.Agent != "tested" || s.EventID != "evt_1" || s.Chat.Conversation != "wxid_alice" {
+					t.Errorf("got %+v", s)
+				}
+			}
+			if want := []string{"one", "two"}; failing == nil && !slices.Equal(told, want) {
+				t.Errorf("told: got %q, want %q", told, want)
+			}
+		})
+	}
+}
+
+// outbox is a world's that may fail alone.
+type outbox struct {
+	*agenttest.World
+
+	err error
+}
+
+// Queue implements relay.Outbox.
+func (o outbox) Queue(ctx context.Context, s relay.Saying) error {
+	if o.err != nil {
+		return o.err
+	}
+	return o.World.Queue(ctx, s)
 }
 
 // All that the agent says in pieces is one answer, each piece once, in one run.
