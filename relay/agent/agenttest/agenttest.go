@@ -308,7 +308,9 @@ func cancelled(t *testing.T, h Harness) {
 		<-r.Context().Done()
 	})
 	began := time.Now()
-	h.attemptError(ctx, t, s.URL)
+	if ae := h.attemptError(ctx, t, s.URL); ae.Unreachable {
+		t.Errorf("got %+v", ae)
+	}
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("took %v", took)
 	}

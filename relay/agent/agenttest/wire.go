@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,10 +36,10 @@ type World struct {
 }
 
 // NewWorld makes one for a test.
-func NewWorld(t testing.TB) *World {
-	t.Helper()
+func NewWorld(tb testing.TB) *World {
+	tb.Helper()
 	client := egress.New(egress.Options{})
-	t.Cleanup(client.Close)
+	tb.Cleanup(client.Close)
 	core, logs := observer.New(zap.DebugLevel)
 	w := &World{
 		logs: logs, values: map[string][]byte{}, raised: map[string]string{}, served: map[string]relay.Chat{},
@@ -73,11 +74,11 @@ func (w *World) Raised() map[string]string {
 
 // Logged returns all that was logged, in one text.
 func (w *World) Logged() string {
-	var out string
+	var out strings.Builder
 	for _, e := range w.logs.All() {
-		out += fmt.Sprintln(e.Message, e.ContextMap())
+		fmt.Fprintln(&out, e.Message, e.ContextMap())
 	}
-	return out
+	return out.String()
 }
 
 // Serve makes the event known as one of the agent's.
