@@ -11,6 +11,7 @@ import (
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
 	"github.com/imrelay/imrelay/relay/agent/astrbot"
+	"github.com/imrelay/imrelay/relay/agent/nekro"
 	"github.com/imrelay/imrelay/relay/agent/openai"
 	"github.com/imrelay/imrelay/relay/agent/openclaw"
 	"github.com/imrelay/imrelay/relay/agent/webhook"
@@ -68,6 +69,7 @@ type settings struct {
 
 var agents = map[string]agentKind{
 	"astrbot":  kindOf(astrbot.New),
+	"nekro":    kindOf(nekro.New),
 	"openai":   kindFrom(openai.Default(), openai.New),
 	"openclaw": kindOf(openclaw.New),
 	"webhook":  kindOf(webhook.New),
