@@ -180,8 +180,8 @@ type Limits struct {
 type Agent struct {
 	// Kind is openclaw, webhook, nekro, astrbot, xopcbot or openai. It must be given.
 	Kind string `yaml:"kind"`
-	// Timeout bounds one attempt. Default 5s; 20s for openclaw's hooks, 10s for nekro and for astrbot's callback mode, 3m
-	// for the kinds that answer when their turn is over: astrbot, xopcbot and openai.
+	// Timeout bounds one attempt. Default 5s; 20s for openclaw's hooks, 10s for nekro and for astrbot's callback mode, 30s
+	// for nekro's mode sse, 3m for the kinds that answer when their turn is over: astrbot, xopcbot and openai.
 	Timeout time.Duration `yaml:"timeout"`
 	// Concurrency is how many conversations are attempted at a time. Default 64.
 	Concurrency int `yaml:"concurrency"`
@@ -294,6 +294,8 @@ func (a *Agent) complete() {
 	switch a.Timeout = DefaultAgent().Timeout; {
 	case a.Kind == "openclaw" && mode == "hooks":
 		a.Timeout = 20 * time.Second
+	case a.Kind == "nekro" && mode == "sse":
+		a.Timeout = 30 * time.Second
 	case a.Kind == "nekro", a.Kind == "astrbot" && mode == "callback":
 		a.Timeout = 10 * time.Second
 	case a.Kind == "astrbot", a.Kind == "xopcbot", a.Kind == "openai":

@@ -381,6 +381,7 @@ func TestAgentTimeout(t *testing.T) {
 		"kind: openclaw, mode: hooks, url: 'http://127.0.0.1:1'":   20 * time.Second,
 		"kind: webhook, url: 'http://127.0.0.1:1'":                 5 * time.Second,
 		"kind: nekro, url: 'http://127.0.0.1:1'":                   10 * time.Second,
+		"kind: nekro, mode: sse, url: 'http://127.0.0.1:1'":        30 * time.Second,
 		"kind: astrbot, url: 'http://127.0.0.1:1'":                 3 * time.Minute,
 		"kind: astrbot, mode: callback, url: 'http://127.0.0.1:1'": 10 * time.Second,
 		"kind: xopcbot, url: 'http://127.0.0.1:1'":                 3 * time.Minute,

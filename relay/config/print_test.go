@@ -22,7 +22,7 @@ ims:
     filter: 'text != "$${x}"'
     send: {kind: http, url: "http://h/", mode: "on"}
     limits: {rate: 20/m}
-agents: {b: {kind: k, url: "https://u:p@h:1/hook?t=x", paths: {id: x.y}}}
+agents: {b: {kind: k, url: "https://u:p@h:1/hook?t=x", paths: {id: x.y}, callback_path: hush}}
 routes:
   - {im: a, agent: b}
 `
@@ -97,6 +97,7 @@ agents:
     url: "https://h:1/******"  # line 11
     paths:
       id: x.y  # line 11
+    callback_path: "******"  # line 11
 routes:
   - im: a  # line 13
     when: ""  # default
