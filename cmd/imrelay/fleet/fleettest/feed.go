@@ -41,6 +41,7 @@ type Feed struct {
 
 	relays  atomic.Pointer[[]*Relay]
 	latest  atomic.Pointer[time.Time] // acceptance
+	counts  []atomic.Int64            // acceptances, by lane
 	cancel  context.CancelFunc
 	lanes   sync.WaitGroup
 	book    [][]Accepted
@@ -53,7 +54,7 @@ type Feed struct {
 func (f *Feed) Start(ctx context.Context, relays ...*Relay) {
 	f.Over(relays...)
 	ctx, f.cancel = context.WithCancel(ctx)
-	f.book = make([][]Accepted, f.Lanes)
+	f.book, f.counts = make([][]Accepted, f.Lanes), make([]atomic.Int64, f.Lanes)
 	for lane := range f.Lanes {
 		f.lanes.Go(func() { f.book[lane] = f.lane(ctx, lane) })
 	}
@@ -71,6 +72,21 @@ func (f *Feed) Promised(since time.Time) time.Time {
 		<-time.After(2 * time.Millisecond)
 	}
 	return time.Time{}
+}
+
+// Reached waits until so many messages of each conversation are accepted, and says whether they were.
+func (f *Feed) Reached(ctx context.Context, n int) bool {
+	for deadline := time.Now().Add(Patience); ctx.Err() == nil && time.Now().Before(deadline); {
+		least := int64(n)
+		for i := range f.counts {
+			least = min(least, f.counts[i].Load())
+		}
+		if least >= int64(n) {
+			return true
+		}
+		wait(ctx, 10*time.Millisecond)
+	}
+	return false
 }
 
 // Stop ends it and returns what was accepted, by lane and in order. A message whose answer was under way may be in the
@@ -106,6 +122,7 @@ func (f *Feed) lane(ctx context.Context, lane int) (accepted []Accepted) {
 		now := time.Now()
 		accepted = append(accepted, Accepted{ID: id, Asked: now.Add(-a.Took), At: now})
 		f.latest.Store(&now)
+		f.counts[lane].Add(1)
 		if f.Again > 0 && seq%f.Again == 0 {
 			f.again(ctx, f.insist(ctx, lane, seq, &turn), id)
 		}

@@ -99,6 +99,15 @@ func (r *Relay) Data() string { return filepath.Join(r.dir, "data") }
 
 func (r *Relay) botToken() string { return r.Secret + "-bot" }
 
+// URL is where the relay was when it was last ready; empty: it never was. Each start has an address of its own.
+func (r *Relay) URL() string {
+	url, _ := r.where()
+	return url
+}
+
+// Log is what the relay has written to its log, over all its starts.
+func (r *Relay) Log() ([]byte, error) { return os.ReadFile(r.log.Name()) }
+
 // tail shows the end of the relay's log.
 func (r *Relay) tail() {
 	const most = 4000

@@ -1,0 +1,27 @@
+//go:build unix
+
+package agents_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/imrelay/imrelay/cmd/imrelay/fleet/fleettest"
+)
+
+// lines are those of the relay's log.
+func lines(t *testing.T, r *fleettest.Relay) (all []gjson.Result) {
+	t.Helper()
+	raw, err := r.Log()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(raw) {
+		if gjson.ValidBytes(line) {
+			all = append(all, gjson.ParseBytes(line))
+		}
+	}
+	return all
+}
