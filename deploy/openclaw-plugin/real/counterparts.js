@@ -44,7 +44,8 @@ function markerOf(messages) {
 const USAGE = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
 
 function completion(content) {
-  return { id: "c", object: "chat.completion", choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }], usage: USAGE };
+  const choice = { index: 0, message: { role: "assistant", content }, finish_reason: "stop" };
+  return { id: "c", object: "chat.completion", choices: [choice], usage: USAGE };
 }
 
 function stream(res, content) {

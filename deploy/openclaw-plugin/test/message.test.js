@@ -70,6 +70,12 @@ const rows = [
     ignored: "self",
   },
   {
+    name: "own message into a room, where nobody said who the owner is",
+    body: `{"FromUserName":{"string":"${ROBOT}"},"ToUserName":{"string":"${ROOM}"},"MsgType":1,"Content":{"string":"bye"},"NewMsgId":5203948571029384756}`,
+    want: { ...IN_ROOM, sender: ROBOT, self: true, text: "bye" },
+    ignored: "self",
+  },
+  {
     name: "own private message belongs to the peer's conversation",
     body: familyA({ FromUserName: { string: ROBOT }, ToUserName: { string: "wxid_ann" }, Content: { string: "hello" } }),
     want: { ...ANN, sender: ROBOT, self: true },

@@ -88,6 +88,29 @@ describe("the webhook", { concurrency: true }, () => {
     assert.match(answer, /^HTTP\/1\.1 413 /);
   });
 
+  test("a body that promises too much is not waited for", async (t) => {
+    const { gateway } = await pair(t, { section: { limits: { bodyBytes: 4096 } } });
+    const head = `POST / HTTP/1.1\r\nhost: x\r\nx-wechat-abot-signature: ${sign(SECRET, "")}\r\ncontent-length: 4097\r\n\r\n`;
+    assert.match(await raw(gateway, [head]), /^HTTP\/1\.1 413 /);
+  });
+
+  test("bodies on their way are held requests too", async (t) => {
+    const { gateway } = await pair(t, { section: { limits: { held: 1, readSeconds: 0.6 } } });
+    const head = `POST / HTTP/1.1\r\nhost: x\r\nx-wechat-abot-signature: ${sign(SECRET, "")}\r\ncontent-length: 9\r\n\r\n{`;
+    const slow = raw(gateway, [head]);
+    let status = 0;
+    for (let i = 0; status !== 429 && i < 50; i++) ({ status } = await post(gateway, "{no", { id: "evt_1" }));
+    assert.equal(status, 429);
+    assert.match(await slow, /^HTTP\/1\.1 408 /);
+  });
+
+  test("a body of over 100 messages is refused", async (t) => {
+    const { gateway } = await pair(t, { agent: silent });
+    const body = (n) => JSON.stringify(Array.from({ length: n }, (_, i) => ({ id: `m${i}`, from: `u${i}`, text: "hi" })));
+    assert.equal((await post(gateway, body(101), { id: "evt_1" })).status, 422);
+    assert.equal((await post(gateway, body(100), { id: "evt_2" })).status, 200);
+  });
+
   test("a body that never ends is given up", async (t) => {
     const { gateway } = await pair(t, { section: { limits: { readSeconds: 0.3 } } });
     const answer = await raw(gateway, [
@@ -175,6 +198,7 @@ describe("the webhook", { concurrency: true }, () => {
   const away = [
     { name: "throws", agent: () => { throw draining(); } },
     { name: "says so in an answer", agent: (ctx, deliver) => deliver({ text: "⚠️ Gateway is restarting. Please wait a few seconds and try again." }) },
+    { name: "is busy with its state", agent: () => { throw Object.assign(new Error("owned"), { name: "StateDatabaseCoordinatorContentionError" }); } },
     { name: "wraps the reason", agent: () => { throw new Error("dispatch", { cause: draining() }); } },
   ];
   for (const { name, agent } of away) {
@@ -186,6 +210,30 @@ describe("the webhook", { concurrency: true }, () => {
       assert.equal(relay.calls.length, 0);
     });
   }
+
+  test("a session that is busy: 503, and nothing is left in its queue", async (t) => {
+    const { gateway } = await pair(t);
+    gateway.busy = true;
+    const answer = await post(gateway, text("hello"), { id: "evt_1" });
+    assert.deepEqual([answer.status, gateway.deferred], [503, undefined]);
+    gateway.busy = false;
+    assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).body.replies, 1);
+  });
+
+  test("turns that a crash interrupted are not resumed beside the relay's repeat", async (t) => {
+    const sessions = {
+      "agent:main:wechat_abot:direct:a": { status: "running", updatedAt: 1 },
+      "agent:main:wechat_abot:direct:b": { status: "running", updatedAt: Date.now() + 60_000, abortedLastRun: true, mainRestartRecovery: {} },
+      "agent:main:wechat_abot:direct:c": { status: "running", updatedAt: Date.now() + 60_000 },
+      "agent:main:wechat_abot:direct:d": { status: "done", updatedAt: 1 },
+      "agent:main:main": { status: "running", updatedAt: 1, delivery: { context: { channel: "wechat_abot" } } },
+      "agent:main:telegram:direct:a": { status: "running", updatedAt: 1, abortedLastRun: true },
+    };
+    await pair(t, { sessions });
+    assert.deepEqual(Object.values(sessions).map((s) => s.status), ["failed", "failed", "running", "done", "failed", "running"]);
+    assert.equal(sessions["agent:main:wechat_abot:direct:b"].mainRestartRecovery, undefined);
+    assert.equal(sessions["agent:main:wechat_abot:direct:b"].abortedLastRun, false);
+  });
 
   test("503 before the account runs and after it stopped", async (t) => {
     const before = await startGateway(t, { agent: echo, start: false });
@@ -207,7 +255,12 @@ describe("the webhook", { concurrency: true }, () => {
     while (gateway.turns.length < 1) await new Promise((resolve) => setTimeout(resolve, 5));
     const second = post(gateway, text("two"), { id: "evt_2" });
     await new Promise((resolve) => setTimeout(resolve, 100)); // lets the second arrive; were it late, it is refused as well
-    const stopped = gateway.stopAccount();
+    let ended = false;
+    const stopped = gateway.stopAccount().then(() => {
+      ended = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(ended, false, "the account ended before its turn");
     open();
     assert.deepEqual([(await first).status, (await second).status], [200, 503]);
     await stopped;
@@ -254,6 +307,17 @@ describe("the webhook", { concurrency: true }, () => {
     open();
     while (relay.sent.size < 1) await new Promise((resolve) => setTimeout(resolve, 5));
     assert.deepEqual([...relay.sent.keys()], ["evt_1/1"]);
+  });
+
+  test("ack accepted: nothing is accepted while the account stops", async (t) => {
+    const { open, passed } = gate();
+    const { gateway } = await pair(t, { agent: () => passed, section: { ack: "accepted" } });
+    await post(gateway, text("one"), { id: "evt_1" });
+    while (gateway.turns.length < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    const stopped = gateway.stopAccount();
+    assert.equal((await post(gateway, text("two"), { id: "evt_2" })).status, 503);
+    open();
+    await stopped;
   });
 
   test("without an event id the message's own id tells repeats, to the last digit", async (t) => {
@@ -348,6 +412,15 @@ describe("the webhook", { concurrency: true }, () => {
     ]);
     assert.equal(relay.calls[1].body.text, "[media]");
     assert.doesNotMatch(JSON.stringify(relay.calls.map((c) => c.body)), /\/tmp/);
+  });
+
+  test("the log tells why a turn failed, but does not quote the message", async (t) => {
+    const { gateway } = await pair(t, { agent: (ctx) => { throw new Error(`no ${ctx.message.rawBody}`); } });
+    await post(gateway, text("a private word"), { id: "evt_1" });
+    const { gateway: other } = await pair(t, { agent: () => { throw new Error("disk is full"); } });
+    await post(other, text("a private word"), { id: "evt_1" });
+    assert.doesNotMatch(gateway.log.join("\n"), /private/);
+    assert.match(other.log.join("\n"), /event=evt_1 reason=turn_failed .*disk is full/);
   });
 
   test("no secret, token, signature or text is logged", async (t) => {

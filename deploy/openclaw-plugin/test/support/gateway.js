@@ -33,11 +33,12 @@ export function draining() {
 }
 
 /** Starts a gateway with the channel. `agent(ctx, deliver)` is the agent; `section` is laid over the channel's settings. */
-export async function startGateway(t, { agent, apiBase = "http://127.0.0.1:9", section = {}, session, folder, start = true }) {
+export async function startGateway(t, { agent, apiBase = "http://127.0.0.1:9", section = {}, sessions = {}, session, folder, start = true }) {
   const gateway = { turns: [], inScope: [], status: [], log: [] };
   const channel = createChannel(sdk);
   const stateDir = folder ?? (await mkdtemp(join(tmpdir(), "wechat-abot-")));
-  channel.setRuntime({ state: { resolveStateDir: () => stateDir } });
+  gateway.sessions = sessions;
+  channel.setRuntime({ state: { resolveStateDir: () => stateDir }, agent: { session: sessionStore(sessions) } });
   const settings = { webhookSecret: SECRET, apiBase, botToken: TOKEN, dmPolicy: "open", ...section };
   gateway.cfg = { channels: { wechat_abot: settings }, session };
   gateway.plugin = channel.plugin;
@@ -74,13 +75,25 @@ function channelRuntime(gateway, agent) {
   return {
     commands: { isControlCommandMessage: (text) => text.startsWith("/") },
     routing: {
-      resolveAgentRoute: ({ peer, dmScope }) => ({ agentId: "main", dmScope, sessionKey: `agent:main:${dmScope}:${peer.kind}:${peer.id}` }),
+      resolveAgentRoute: ({ peer, dmScope }) => {
+        return { agentId: "main", dmScope, sessionKey: `agent:main:${dmScope}:${peer.kind}:${peer.id}` };
+      },
     },
     inbound: {
       ingress: { resolveStable: async (params) => ingressOf(params) },
       buildContext: (params) => params,
       dispatch: (plan) => dispatch(gateway, agent, plan),
     },
+  };
+}
+
+/** Sessions of the agent main by key. */
+function sessionStore(sessions) {
+  return {
+    listSessionEntries: ({ agentId }) => {
+      return Object.entries(agentId === "main" ? sessions : {}).map(([sessionKey, entry]) => ({ sessionKey, entry }));
+    },
+    patchSessionEntry: async ({ sessionKey, update }) => Object.assign(sessions[sessionKey], await update(sessions[sessionKey])),
   };
 }
 
@@ -93,6 +106,7 @@ function ingressOf({ conversation, subject, dmPolicy, groupPolicy, allowFrom }) 
 async function dispatch(gateway, agent, plan) {
   if (requests.getStore()) throw draining();
   gateway.turns.push(plan.ctxPayload);
+  if (gateway.busy) return { admission: { kind: "dispatch" }, dispatched: true, dispatchResult: await busy(gateway, plan) };
   const failedCounts = {};
   const deliver = async (payload, kind = "final") => {
     try {
@@ -105,6 +119,14 @@ async function dispatch(gateway, agent, plan) {
   };
   await agent(plan.ctxPayload, deliver);
   return { admission: { kind: "dispatch" }, dispatched: true, dispatchResult: { counts: {}, failedCounts } };
+}
+
+/** A session that is busy takes the message into its run, unless it is told to queue and may not. */
+async function busy(gateway, plan) {
+  const { queueModeOverride, turnAdoptionLifecycle } = plan.replyOptions;
+  if (queueModeOverride === "followup" && turnAdoptionLifecycle?.onDeferred() === false) return { counts: {} };
+  gateway.deferred = (gateway.deferred ?? 0) + 1;
+  return { counts: {}, deferredToActiveRun: queueModeOverride ?? "steer" };
 }
 
 /** Posts a body as the relay does. Returns {status, body, headers}. */

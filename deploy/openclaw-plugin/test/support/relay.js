@@ -12,7 +12,8 @@ export async function startRelay(t, script = []) {
   const server = createServer(async (req, res) => {
     const chunks = [];
     for await (const chunk of req) chunks.push(chunk);
-    const call = { path: req.url, headers: req.headers, body: JSON.parse(Buffer.concat(chunks).toString("utf8")), at: Date.now() };
+    const body = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    const call = { path: req.url, headers: req.headers, body, at: Date.now() };
     relay.calls.push(call);
     answer(relay, call, res);
   });
