@@ -19,7 +19,7 @@ SHELL       := bash
 
 .PHONY: help
 help: ## Print this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run the whole loop with a play IM and a play agent.
@@ -31,8 +31,9 @@ build: ## Build the static binary bin/imrelay.
 
 .PHONY: test
 test: ## Install what the tests need, where it is missing, and run them.
-	.ci/needs go:golang-go redis-server $(FASTAPI)
+	.ci/needs go:golang-go redis-server node:nodejs $(FASTAPI)
 	$(GO) test $(PKGS)
+	node --test deploy/openclaw-plugin/test/*.test.js
 
 .PHONY: race
 race: ## Run the tests under the race detector, in random order.
@@ -92,3 +93,11 @@ cover: ## Run the tests with coverage and print the total; cover.out is for go t
 .PHONY: chaos
 chaos: ## Kill the relay CHAOS_KILLS times (default 200) under load and count what it kept.
 	IMRELAY_CHAOS_KILLS=$(CHAOS_KILLS) $(GO) test -run Crash -count=1 -timeout 30m -v ./cmd/imrelay
+
+# Needs Linux on x64 and takes 650 MB for a while, for the Node that OpenClaw wants comes from npm with it. OPENCLAW_DIR names a
+# folder that has both in its node_modules; KEEP=1 keeps the logs.
+.PHONY: test-openclaw
+test-openclaw: ## Install a real OpenClaw and run its plugin in it, behind a real relay.
+	.ci/needs go:golang-go node:nodejs npm
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; $(GO) build -o "$$dir/imrelay" ./cmd/imrelay; \
+	  IMRELAY="$$dir/imrelay" node --test --test-reporter=spec deploy/openclaw-plugin/real/openclaw.real.js
