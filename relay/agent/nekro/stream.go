@@ -119,7 +119,8 @@ func (s *Stream) Run(ctx context.Context) {
 		}
 		if !told {
 			told = true
-			s.wire.Log.Warn("not connected to the agent", zap.String("reason", reason(err)))
+			s.wire.Log.Warn("not connected to the agent", zap.String("event", "agent.disconnected"),
+				zap.String("reason", reason(err)))
 		}
 		if time.Since(away) >= s.times.alarm {
 			s.wire.Alarm.Raise(alarmAway, fmt.Sprintf("not connected for %s: %s", s.times.alarm, reason(err)))
@@ -174,7 +175,7 @@ func (s *Stream) connection(ctx context.Context) (connected bool, err error) {
 func (s *Stream) opened(l *link) {
 	s.link.Store(l)
 	s.wire.Alarm.Clear(alarmAway)
-	s.wire.Log.Info("connected to the agent")
+	s.wire.Log.Info("connected to the agent", zap.String("event", "agent.connected"))
 }
 
 // inherit takes the channels from the client that the stream was before.
