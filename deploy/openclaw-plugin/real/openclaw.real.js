@@ -88,6 +88,17 @@ test("a wrong signature is refused with 401", { timeout: MINUTES }, async () => 
   assert.equal(rig.model.runs.has(m.marker), false);
 });
 
+test("a group's message is answered in the group, a command like any message", { timeout: 3 * MINUTES }, async () => {
+  const [m] = messages("group", 1);
+  const inRoom = m.body.replace(`"string":"${m.from}"`, '"string":"39284750116@chatroom"').replace('"hello', `"${m.from}:\\nhello`);
+  assert.deepEqual((await postUntilTaken("evt_group", inRoom)).at(-1), 200);
+  assertAnswered("group", [{ ...m, from: "39284750116@chatroom" }]);
+  const [command] = messages("command", 1);
+  await postUntilTaken("evt_command", command.body.replace(`hello, marker ${command.marker}`, "/new"));
+  const [answer] = rig.im.sent.filter((s) => s.to === command.from);
+  assert.match(answer.text, /session/i);
+});
+
 test("a turn that failed is answered 500, and runs again", { timeout: 3 * MINUTES }, async () => {
   const [m] = messages("failing", 1);
   rig.model.failing.add(m.marker);

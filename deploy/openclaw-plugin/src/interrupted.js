@@ -33,7 +33,8 @@ export async function settleInterrupted({ sessions, cfg, startedAt, warn }) {
 }
 
 function agentsOf(cfg) {
-  const named = Array.isArray(cfg.agents?.list) ? cfg.agents.list.map((agent) => agent?.id) : Object.keys(cfg.agents?.entries ?? {});
+  const { list = [], entries = {} } = cfg.agents ?? {};
+  const named = [...list.map((agent) => agent?.id), ...Object.keys(entries)];
   return new Set(["main", ...named.filter((id) => typeof id === "string" && id !== "")]);
 }
 

@@ -75,7 +75,7 @@ export class Turn {
       route: { agentId: route.agentId, dmScope: route.dmScope, sessionKey: route.sessionKey },
       ctxPayload: this.#context(route, peer, ingress),
       delivery: {
-        deliver: (payload) => this.#deliver(payload),
+        deliver: (payload, info) => this.#deliver(payload, info),
         onError: (error) => this.#fail(error),
       },
       replyOptions: {
@@ -137,10 +137,8 @@ export class Turn {
   }
 
   /** Sends one reply. What is no answer (thinking, progress) stays here; an error in place of an answer fails the turn. */
-  async #deliver(payload) {
-    if (payload.isReasoning || payload.isCommentary || payload.isCompactionNotice || payload.isStatusNotice) {
-      return { visibleReplySent: false };
-    }
+  async #deliver(payload, info) {
+    if (isAside(payload, info)) return { visibleReplySent: false };
     const text = typeof payload.text === "string" ? payload.text : "";
     if (RESTARTING.test(text)) throw this.#fail(new Unavailable());
     if (payload.isError && !this.#host.isToolWarning(payload)) throw this.#fail(new TurnFailed("agent_failed"));
@@ -184,6 +182,12 @@ export class Turn {
     const failed = Object.values(result.dispatchResult?.failedCounts ?? {}).some((n) => n > 0);
     if (failed) throw new TurnFailed("delivery_failed");
   }
+}
+
+/** What is not meant for the chat. A final notice is: it is all that a command such as /new answers. */
+function isAside(payload, { kind }) {
+  if (payload.isReasoning || payload.isCommentary || payload.isCompactionNotice) return true;
+  return payload.isStatusNotice === true && kind !== "final";
 }
 
 function translate(error) {

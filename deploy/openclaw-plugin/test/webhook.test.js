@@ -181,13 +181,15 @@ describe("the webhook", { concurrency: true }, () => {
 
   test("thinking and progress stay inside", async (t) => {
     const agent = async (ctx, deliver) => {
-      for (const mark of ["isReasoning", "isCommentary", "isCompactionNotice", "isStatusNotice"]) await deliver({ text: "hm", [mark]: true });
+      for (const mark of ["isReasoning", "isCommentary", "isCompactionNotice"]) await deliver({ text: "hm", [mark]: true });
+      await deliver({ text: "hm", isStatusNotice: true }, "block");
       await deliver({ text: "  " });
+      await deliver({ text: "new session", isStatusNotice: true });
       await deliver({ text: "yes" });
     };
     const { relay, gateway } = await pair(t, { agent });
-    assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).body.replies, 1);
-    assert.deepEqual(relay.calls.map((c) => c.body.text), ["yes"]);
+    assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).body.replies, 2);
+    assert.deepEqual(relay.calls.map((c) => c.body.text), ["new session", "yes"]);
   });
 
   test("an agent may stay silent", async (t) => {
