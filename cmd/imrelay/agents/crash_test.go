@@ -136,7 +136,8 @@ func (r *rig) crash() {
 	for _, w := range r.feed.Wrong() {
 		r.t.Error(w)
 	}
-	if err := r.relay.Drained(r.t.Context(), 2*fleettest.Patience); err != nil {
+	// A slow kind gets nothing done while it is broken all the time.
+	if err := r.relay.Drained(r.t.Context(), 2*fleettest.Patience+time.Duration(r.kills)*r.pause); err != nil {
 		r.t.Fatal(err)
 	}
 	c := newCheck(r, accepted)

@@ -4,25 +4,22 @@ package agents_test
 
 import (
 	"context"
-	"net/http"
+	"fmt"
+	"regexp"
+	"strconv"
 
 	"github.com/imrelay/imrelay/dedupe"
 	"github.com/imrelay/imrelay/dedupe/sqlitededupe"
 	"github.com/imrelay/imrelay/relay/store/sqlitefile"
 )
 
-// ledger reads what became of the replies, out of the books of the dead relay: each that was queued was sent or refused, or
-// the outcome is unknown. What it answered to sends of the agent's own tells the same.
+// toLane is the lane in the name of whom a reply goes to.
+var toLane = regexp.MustCompile(`wxid_lane(\d+)`)
+
+// ledger reads out of the books of the dead relay what became of the replies: each was sent, or the outcome is unknown. The
+// log would not do: its last lines are lost with the process.
 func (c *check) ledger() {
 	c.t.Helper()
-	c.unsure = map[words]bool{}
-	for _, call := range c.door.passed() {
-		for _, w := range wordsIn(string(call.body)) {
-			if call.status == http.StatusGatewayTimeout {
-				c.unsure[w.message()] = true
-			}
-		}
-	}
 	ctx := context.Background()
 	file, err := sqlitefile.Open(ctx, sqlitefile.Options{Dir: c.relay.Data()})
 	if err != nil {
@@ -34,25 +31,54 @@ func (c *check) ledger() {
 		c.t.Fatal(err)
 	}
 	defer func() { _ = books.Close() }()
-	for _, line := range lines(c.t, c.relay) {
-		if line.Get("event").Str != "reply.queued" {
-			continue
+	c.unsure = map[words]int{}
+	err = books.Export(ctx, func(rows []dedupe.Stored) error {
+		for _, row := range rows {
+			c.row(row.Entry)
 		}
-		id := line.Get("id").Str
-		w, mine := c.events[line.Get("eventId").Str]
-		e, err := books.Find(ctx, "agent:"+agentName, id)
-		if err != nil {
-			c.t.Errorf("the reply %s to lane %d message %d was queued and is gone: %v", id, w.lane, w.seq, err)
-			continue
-		}
-		switch e.Status {
-		case dedupe.Done:
-		case dedupe.Unknown:
-			if mine {
-				c.unsure[w] = true
+		return nil
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// row reads one.
+func (c *check) row(e dedupe.Entry) {
+	c.t.Helper()
+	switch e.Status {
+	case dedupe.Done:
+	case dedupe.Unknown:
+		c.sum.unsure++
+		c.unsure[c.keyed(e)]++
+	default:
+		c.t.Errorf("the reply with the key %s is %s in the end", e.Key, e.Status)
+	}
+}
+
+// keyed is the reply that the row is of, if the key tells, else its lane.
+func (c *check) keyed(e dedupe.Entry) words {
+	for id, w := range c.events {
+		for part := 1; part <= c.parts; part++ {
+			if e.Key == fmt.Sprint(id, "/", part) {
+				return words{lane: w.lane, seq: w.seq, part: part}
 			}
-		default:
-			c.t.Errorf("the reply %s to lane %d message %d is %s in the end", id, w.lane, w.seq, e.Status)
 		}
 	}
+	var w words
+	if to := toLane.FindStringSubmatch(e.Lane); to != nil {
+		w.lane, _ = strconv.Atoi(to[1]) // it is digits
+	}
+	return w
+}
+
+// unknown takes a reply that did not reach the IM off those of unknown outcome; false: it is none.
+func (c *check) unknown(w words) bool {
+	for _, w := range []words{w, {lane: w.lane}} {
+		if c.unsure[w] > 0 {
+			c.unsure[w]--
+			return true
+		}
+	}
+	return false
 }
