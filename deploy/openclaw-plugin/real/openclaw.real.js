@@ -99,6 +99,14 @@ test("a group's message is answered in the group, a command like any message", {
   assert.match(answer.text, /session/i);
 });
 
+test("what OpenClaw sends by itself goes out once, media by their URL", { timeout: 3 * MINUTES }, async () => {
+  await rig.send("wxid_own", "good morning");
+  await rig.send("wxid_own", "look", "https://pics.example/cat.jpg");
+  const sent = rig.im.sent.filter((m) => m.to === "wxid_own").map(({ text, media }) => ({ text, media }));
+  const media = [{ type: "image", url: "https://pics.example/cat.jpg", name: "cat.jpg" }];
+  assert.deepEqual(sent, [{ text: "good morning", media: undefined }, { text: "look", media }]);
+});
+
 test("a turn that failed is answered 500, and runs again", { timeout: 3 * MINUTES }, async () => {
   const [m] = messages("failing", 1);
   rig.model.failing.add(m.marker);

