@@ -209,7 +209,7 @@ func (c *check) saying() {
 			c.t.Errorf("the reply to lane %d message %d part %d never reached the IM", w.lane, w.seq, w.part)
 		}
 	}
-	if most := lanes * c.kills; c.sum.unsure > most || c.sum.unsent > 3*c.kills || c.sum.givenUp > lanes*c.broken*c.parts {
+	if most := lanes * c.kills; c.sum.unsure > most || c.sum.unsent > 3*c.kills || c.sum.givenUp > 2*lanes*c.broken*c.parts {
 		c.t.Errorf("got %d of unknown outcome, %d of them not sent, and %d given up by the agent: that is too much for %d kills",
 			c.sum.unsure, c.sum.unsent, c.sum.givenUp, c.kills)
 	}

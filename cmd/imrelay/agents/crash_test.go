@@ -22,7 +22,8 @@ const (
 	defaultKills = 4
 	lanes        = 8
 	leastOfEach  = 10
-	usualPause   = 500 * time.Millisecond
+	usualPause   = 80 * time.Millisecond  // so that each kill finds most conversations at work
+	asidePause   = 300 * time.Millisecond // an agent that takes more than it says loses what it has when it stops
 	usualGap     = 170 * time.Millisecond
 )
 
@@ -37,12 +38,18 @@ var kinds = []kind{
 		name: "astrbot poll", manner: manner{parts: 2, known: byRun, answers: true}, make: newAstrBotPoll,
 		gap: 500 * time.Millisecond, pause: 6 * time.Second, least: 2, // it looks for more of each answer for four seconds
 	},
-	{name: "astrbot callback", manner: manner{parts: 2, known: byRun, aside: true, told: answered}, make: newAstrBotCallback},
+	{
+		name: "astrbot callback", manner: manner{parts: 2, known: byRun, aside: true, told: answered}, make: newAstrBotCallback,
+		pause: asidePause,
+	},
 	{name: "astrbot api", manner: manner{parts: 2, known: byNumber, answers: true}, make: newAstrBotAPI},
 	{name: "xopcbot", manner: manner{parts: 1, known: byNumber, answers: true}, make: newXopcBot},
 	{name: "openai", manner: manner{parts: 1, known: byNumber, answers: true}, make: newModel},
 	{name: "nekro webhook", make: newNekroHook},
-	{name: "nekro sse", manner: manner{parts: 1, known: byRun, aside: true, told: acknowledged}, make: newNekroStream},
+	{
+		name: "nekro sse", manner: manner{parts: 1, known: byRun, aside: true, told: acknowledged}, make: newNekroStream,
+		pause: asidePause,
+	},
 }
 
 // Relay and agent break under load, and nothing that was promised does.
@@ -98,7 +105,7 @@ func newRig(t *testing.T, k kind) *rig {
 	k.gap, k.pause, k.least = cmp.Or(k.gap, usualGap), cmp.Or(k.pause, usualPause), cmp.Or(k.least, leastOfEach)
 	token := rand.Text()
 	r := &rig{kind: k, t: t, kills: kills(t), im: fleettest.NewIM(t), door: newDoor(t)}
-	r.im.Behave(func(m *fleettest.Manners) { m.Slow = 40 * time.Millisecond }) // so that kills find some sends under way
+	r.im.Behave(func(m *fleettest.Manners) { m.Slow = 20 * time.Millisecond }) // so that kills find some sends under way
 	r.bot = k.make(t, r.door, token)
 	r.relay = fleettest.New(t, fleettest.Options{
 		IMURL: r.im.URL, Config: fmt.Sprintf(config, r.bot.config(), token), Env: []string{"IMRELAY_LISTEN=" + address()},
