@@ -24,6 +24,7 @@ export class SendError extends Error {
 const AGAIN = new Set([408, 409, 425, 429, 500, 502, 503]);
 const CALL_MS = 30_000;
 const MAX_ANSWER = 64 * 1024;
+const HEADER_SAFE = /^[!-~]{1,128}$/;
 
 export class Sender {
   #settings;
@@ -33,15 +34,15 @@ export class Sender {
   }
 
   /**
-   * Sends {to, text, replyToMessageId, media} under a key. Returns {messageId, outcome}, where outcome is "sent", "earlier"
-   * or "unknown". Throws SendError when it was surely not sent, or when nobody could say.
+   * Sends {to, text, replyToMessageId, media} under a key; `event` is the event that it answers, for the relay's log.
+   * Returns {messageId, outcome}, where outcome is "sent", "earlier" or "unknown". Throws SendError when it was surely not sent, or when nobody could say.
    */
-  async send(key, message) {
+  async send(key, message, event = "") {
     const body = JSON.stringify(message);
     const { sendTries, sendSeconds } = this.#settings.limits;
     const until = Date.now() + sendSeconds * 1000;
     for (let tries = 1; ; tries++) {
-      const answer = await this.#call(key, body, until);
+      const answer = await this.#call({ key, event, body }, until);
       const result = settle(answer);
       if (result) return result;
       const wait = Math.max(answer.waitMs, Math.min(250 * 2 ** tries, 8000));
@@ -50,7 +51,7 @@ export class Sender {
     }
   }
 
-  async #call(key, body, until) {
+  async #call({ key, event, body }, until) {
     try {
       const response = await fetch(`${this.#settings.apiBase}/messages/send`, {
         method: "POST",
@@ -58,6 +59,7 @@ export class Sender {
           "authorization": `Bearer ${this.#settings.botToken}`,
           "content-type": "application/json",
           "idempotency-key": key,
+          ...(HEADER_SAFE.test(event) ? { "x-relay-event-id": event } : {}),
         },
         body,
         redirect: "error",

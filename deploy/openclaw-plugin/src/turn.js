@@ -145,7 +145,7 @@ export class Turn {
     const message = this.#reply(text, mediaOf(payload));
     if (!message) return { visibleReplySent: false };
     try {
-      const sent = await this.#host.sender.send(`${this.#event}/${++this.#replies}`, message);
+      const sent = await this.#host.sender.send(`${this.#event}/${++this.#replies}`, message, this.#event);
       return { visibleReplySent: true, content: text, ...(sent.messageId ? { messageIds: [sent.messageId] } : {}) };
     } catch (error) {
       throw this.#fail(error);

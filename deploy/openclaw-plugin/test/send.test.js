@@ -23,6 +23,13 @@ describe("sending", { concurrency: true }, () => {
     assert.deepEqual(call.body, MESSAGE);
   });
 
+  test("the event goes along where it can", async (t) => {
+    const relay = await startRelay(t);
+    let key = 0;
+    for (const event of ["evt_1", "", "two words", "雨"]) await senderFor(relay).send(`k-${++key}`, MESSAGE, event);
+    assert.deepEqual(relay.calls.map((c) => c.headers["x-relay-event-id"]), ["evt_1", undefined, undefined, undefined]);
+  });
+
   const again = [
     { name: "429 with retry_after in the body", first: { status: 429, body: { retry_after: 1 } }, waits: 1000 },
     { name: "429 with the header", first: { status: 429, headers: { "retry-after": "1" } }, waits: 1000 },

@@ -26,6 +26,7 @@ describe("the webhook", { concurrency: true }, () => {
       { to: "wxid_ann", text: "echo hello", replyToMessageId: "5203948571029384756" },
     ]);
     assert.equal(relay.calls[0].headers["idempotency-key"], "evt_1/1");
+    assert.equal(relay.calls[0].headers["x-relay-event-id"], "evt_1");
   });
 
   test("the context says who, where and what", async (t) => {
