@@ -93,6 +93,7 @@ cover: ## Run the tests with coverage and print the total; cover.out is for go t
 .PHONY: chaos
 chaos: ## Kill the relay CHAOS_KILLS times (default 200) under load and count what it kept.
 	IMRELAY_CHAOS_KILLS=$(CHAOS_KILLS) $(GO) test -run Crash -count=1 -timeout 30m -v ./cmd/imrelay
+	IMRELAY_CHAOS_KILLS=$$(( $(CHAOS_KILLS) / 8 + 1 )) $(GO) test -run Crash -count=1 -timeout 30m -v ./cmd/imrelay/agents
 
 # Needs Linux on x64 and takes 650 MB for a while, for the Node that OpenClaw wants comes from npm with it. OPENCLAW_DIR names a
 # folder that has both in its node_modules; KEEP=1 keeps the logs.
