@@ -9,12 +9,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/imrelay/imrelay/relay/agent/agenttest"
 )
 
 // Item is one thing that the agent says.
@@ -64,11 +65,10 @@ type Fake struct {
 	tb     testing.TB
 	opts   Options
 	client *http.Client
-	addr   string
+	host   *agenttest.Host
 
 	// life ends when it stops; what runs in it is waited for.
 	cancel context.CancelFunc
-	server *http.Server
 	group  *sync.WaitGroup
 
 	mu        sync.Mutex
@@ -119,7 +119,7 @@ func New(tb testing.TB, o Options) *Fake {
 	set(&o.Cache, 300*time.Second)
 	set(&o.Again, time.Second)
 	f := &Fake{
-		tb: tb, opts: o, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, addr: "127.0.0.1:0", callback: o.Callback, newest: o.Token,
+		tb: tb, opts: o, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, host: agenttest.NewHost(tb), callback: o.Callback, newest: o.Token,
 		runs: map[string]int{}, said: map[string][]Item{}, owners: map[string]string{},
 		keys: map[string]time.Time{o.Token: time.Now().Add(o.TTL)},
 	}
@@ -130,21 +130,13 @@ func New(tb testing.TB, o Options) *Fake {
 
 // Start starts it again after Stop, on the same port. It has forgotten what it was doing.
 func (f *Fake) Start() {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", f.addr)
-	if err != nil {
-		f.tb.Errorf("listen: %v", err)
-		return
-	}
-	f.addr = l.Addr().String()
 	life, cancel := context.WithCancel(context.Background())
 	f.mu.Lock()
 	f.life, f.cancel, f.group = life, cancel, &sync.WaitGroup{}
 	f.pending, f.cached, f.lines = map[string]*waiter{}, map[string]cached{}, map[string]chan []Item{}
 	f.draining = false
-	f.server = &http.Server{Handler: f.routes(), ReadHeaderTimeout: 10 * time.Second}
-	server, group := f.server, f.group
 	f.mu.Unlock()
-	group.Go(func() { _ = server.Serve(l) })
+	f.host.Start(f.routes())
 }
 
 // Drain makes it answer 503 until it is started again.
@@ -153,7 +145,7 @@ func (f *Fake) Drain() { f.locked(func() { f.draining = true }) }
 // Stop ends it and all runs; connections are refused. It may be stopped already.
 func (f *Fake) Stop() {
 	f.mu.Lock()
-	cancel, server, group := f.cancel, f.server, f.group
+	cancel, group := f.cancel, f.group
 	f.cancel = nil
 	if cancel != nil {
 		cancel()
@@ -162,7 +154,7 @@ func (f *Fake) Stop() {
 	if cancel == nil {
 		return
 	}
-	_ = server.Close()
+	f.host.Stop()
 	group.Wait()
 }
 
@@ -179,7 +171,7 @@ func (f *Fake) routes() http.Handler {
 func (f *Fake) URL() string { return f.Base() + "/api/plug/v1/chat" }
 
 // Base is AstrBot's address.
-func (f *Fake) Base() string { return "http://" + f.addr }
+func (f *Fake) Base() string { return f.host.URL() }
 
 func (f *Fake) locked(do func()) {
 	f.mu.Lock()

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/imrelay/imrelay/relay/agent/agenttest"
 )
 
 // queued is how many events wait for a client.
@@ -195,7 +197,7 @@ func (f *Fake) message(w http.ResponseWriter, r *http.Request, g given) {
 	f.hangUps = max(f.hangUps-1, 0)
 	f.mu.Unlock()
 	if slow && f.options.SlowFirst > 0 {
-		wait(r.Context(), f.options.SlowFirst)
+		agenttest.Wait(r.Context(), f.options.SlowFirst)
 	}
 	var text strings.Builder
 	for _, s := range m.Segments {

@@ -7,14 +7,14 @@ package nekrotest
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/imrelay/imrelay/relay/agent/agenttest"
 )
 
 // Options are how the server is set up.
@@ -60,10 +60,9 @@ type Hook struct {
 type Fake struct {
 	t       testing.TB
 	options Options
-	addr    string
+	host    *agenttest.Host
 
 	mu       sync.Mutex
-	server   *http.Server
 	stop     context.CancelFunc
 	ctx      context.Context //nolint:containedctx // the life of what the running server does by itself
 	work     sync.WaitGroup
@@ -87,7 +86,7 @@ func New(tb testing.TB, o Options) *Fake {
 	o.Heartbeat = or(o.Heartbeat, 5*time.Second)
 	o.Forget = or(o.Forget, time.Minute)
 	o.Patience = or(o.Patience, 30*time.Second)
-	f := &Fake{t: tb, options: o, addr: "127.0.0.1:0", runs: map[string]int{}}
+	f := &Fake{t: tb, options: o, host: agenttest.NewHost(tb), runs: map[string]int{}}
 	f.Start()
 	tb.Cleanup(f.Stop)
 	return f
@@ -101,73 +100,33 @@ func or(d, usual time.Duration) time.Duration {
 }
 
 // URL is the server's base, the same after every start.
-func (f *Fake) URL() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return "http://" + f.addr
-}
+func (f *Fake) URL() string { return f.host.URL() }
 
 // Start starts the server again.
 func (f *Fake) Start() {
 	f.t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.server != nil {
+	if f.stop != nil {
 		return
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
-	l, err := f.listen()
-	if err != nil {
-		f.t.Errorf("start fake: %v", err)
-		return
-	}
-	f.addr = l.Addr().String()
-	f.server = &http.Server{Handler: f.handler(), ReadHeaderTimeout: 5 * time.Second}
-	server, ctx := f.server, f.ctx
-	f.work.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			f.t.Errorf("serve fake: %v", err)
-		}
-	})
+	f.host.Start(f.handler())
+	ctx := f.ctx
 	f.work.Go(func() { f.sweep(ctx) })
-}
-
-// listen takes the port, which a process of another test may hold for a moment.
-func (f *Fake) listen() (l net.Listener, err error) {
-	ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
-	defer cancel()
-	for ctx.Err() == nil {
-		if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", f.addr); err == nil {
-			return l, nil
-		}
-		wait(ctx, 20*time.Millisecond)
-	}
-	return nil, err
-}
-
-// wait says whether it waited to the end.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Stop ends the server as a crash does: connections are cut, clients forgotten, the port is refused.
 func (f *Fake) Stop() {
 	f.mu.Lock()
-	server, stop := f.server, f.stop
-	f.server = nil
+	stop := f.stop
+	f.stop = nil
 	f.mu.Unlock()
-	if server == nil {
+	if stop == nil {
 		return
 	}
 	stop()
-	_ = server.Close()
+	f.host.Stop()
 	f.work.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,7 +135,7 @@ func (f *Fake) Stop() {
 
 // sweep forgets clients that gave no command.
 func (f *Fake) sweep(ctx context.Context) {
-	for wait(ctx, f.options.Forget/4) {
+	for agenttest.Wait(ctx, f.options.Forget/4) {
 		f.mu.Lock()
 		f.clients = slices.DeleteFunc(f.clients, func(c *client) bool {
 			late := time.Since(c.seen) > f.options.Forget
@@ -312,7 +271,7 @@ func (f *Fake) taken(m Message) {
 	defer f.mu.Unlock()
 	f.runs[m.ID]++
 	f.messages = append(f.messages, m)
-	if f.options.Says == nil || f.server == nil {
+	if f.options.Says == nil || f.stop == nil {
 		return
 	}
 	ctx := f.ctx

@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/imrelay/imrelay/relay/agent/agenttest"
 )
 
 // Fault is how one request goes wrong, or otherwise than the next one.
@@ -83,13 +84,10 @@ func Answer(messages []Message) string {
 
 // Fake is the server. Its methods are safe for concurrent use.
 type Fake struct {
-	tb      testing.TB
 	options Options
-	addr    string
+	host    *agenttest.Host
 
 	mu       sync.Mutex
-	server   *http.Server
-	served   chan struct{}
 	requests []Request
 	asked    map[string]int
 }
@@ -97,54 +95,24 @@ type Fake struct {
 // New starts a server that is stopped with the test.
 func New(tb testing.TB, o Options) *Fake {
 	tb.Helper()
-	f := &Fake{tb: tb, options: o, addr: "127.0.0.1:0", asked: map[string]int{}}
+	f := &Fake{options: o, host: agenttest.NewHost(tb), asked: map[string]int{}}
 	f.Start()
 	tb.Cleanup(f.Stop)
 	return f
 }
 
 // URL is the base of the API. It stays the same when the server is stopped and started again.
-func (f *Fake) URL() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return "http://" + f.addr + "/v1"
-}
+func (f *Fake) URL() string { return f.host.URL() + "/v1" }
 
 // Start starts the server again, on its old port.
 func (f *Fake) Start() {
-	f.tb.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.server != nil {
-		return
-	}
-	l, err := (&net.ListenConfig{}).Listen(f.tb.Context(), "tcp", f.addr)
-	if err != nil {
-		f.tb.Fatalf("start server: %v", err)
-	}
-	f.addr = l.Addr().String()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/chat/completions", f.completions)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	served := make(chan struct{})
-	f.server, f.served = server, served
-	go func() {
-		defer close(served)
-		_ = server.Serve(l)
-	}()
+	f.host.Start(mux)
 }
 
 // Stop refuses connections and breaks those that are open.
-func (f *Fake) Stop() {
-	f.mu.Lock()
-	server, served := f.server, f.served
-	f.server = nil
-	f.mu.Unlock()
-	if server != nil {
-		_ = server.Close()
-		<-served
-	}
-}
+func (f *Fake) Stop() { f.host.Stop() }
 
 // Requests are the requests that it understood, in order.
 func (f *Fake) Requests() []Request {

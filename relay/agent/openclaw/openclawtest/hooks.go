@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/imrelay/imrelay/relay/agent/agenttest"
 )
 
 const (
@@ -134,11 +136,11 @@ func (f *Fake) admit(up *life, key string, b hookBody, fault Fault) *run {
 		admission = f.takes(up)
 	}
 	up.work.Go(func() {
-		if !wait(up.ctx, admission) {
+		if !agenttest.Wait(up.ctx, admission) {
 			return
 		}
 		close(made.admitted)
-		if !wait(up.ctx, f.o.Turn) {
+		if !agenttest.Wait(up.ctx, f.o.Turn) {
 			return
 		}
 		status, said := "error", false

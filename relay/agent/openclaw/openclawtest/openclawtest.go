@@ -6,12 +6,13 @@ package openclawtest
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/imrelay/imrelay/relay/agent/agenttest"
 )
 
 // Where the gateway is asked.
@@ -78,7 +79,7 @@ type Request struct {
 type Fake struct {
 	tb   testing.TB
 	o    Options
-	addr string
+	host *agenttest.Host
 
 	mu       sync.Mutex
 	api      string
@@ -93,11 +94,10 @@ type Fake struct {
 
 // life is the gateway between a start and a stop. What it remembers is gone with it.
 type life struct {
-	ctx    context.Context //nolint:containedctx // it is the life of a server, and ends everything in it
-	end    context.CancelFunc
-	server *http.Server
-	began  time.Time
-	work   sync.WaitGroup
+	ctx   context.Context //nolint:containedctx // it is the life of a server, and ends everything in it
+	end   context.CancelFunc
+	began time.Time
+	work  sync.WaitGroup
 
 	// The Fake's lock guards these.
 	leaving bool
@@ -109,14 +109,14 @@ type life struct {
 // New starts a gateway on a port of its own.
 func New(tb testing.TB, o Options) *Fake {
 	tb.Helper()
-	f := &Fake{tb: tb, o: o}
+	f := &Fake{tb: tb, o: o, host: agenttest.NewHost(tb)}
 	f.Start()
 	tb.Cleanup(f.Stop)
 	return f
 }
 
 // URL is the gateway's base, the same across restarts.
-func (f *Fake) URL() string { return "http://" + f.addr }
+func (f *Fake) URL() string { return f.host.URL() }
 
 // SpeakTo tells the agent where to send what it says: the relay's base, up to and with /api, and a Bearer for it. Until
 // then it says nothing.
@@ -129,24 +129,12 @@ func (f *Fake) SpeakTo(api, botToken string) {
 // Start starts the gateway again, on the same port.
 func (f *Fake) Start() {
 	f.tb.Helper()
-	at := f.addr
-	if at == "" {
-		at = "127.0.0.1:0"
-	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", at)
-	if err != nil {
-		f.tb.Fatalf("start gateway: %v", err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.addr = l.Addr().String()
 	up := &life{began: time.Now(), events: map[string]*turn{}, hooks: map[string]*run{}}
 	up.ctx, up.end = context.WithCancel(context.Background())
-	up.server = &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(up, w, r) }), ReadTimeout: time.Minute,
-	}
+	f.mu.Lock()
 	f.up = up
-	up.work.Go(func() { _ = up.server.Serve(l) })
+	f.mu.Unlock()
+	f.host.Start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(up, w, r) }))
 }
 
 // Stop ends the gateway as a restart does: 503 for a while, then nothing listens. Turns under way are lost, and all that
@@ -162,24 +150,12 @@ func (f *Fake) Stop() {
 	if up == nil {
 		return
 	}
-	wait(up.ctx, f.o.Leave)
+	agenttest.Wait(up.ctx, f.o.Leave)
 	f.mu.Lock()
 	up.end() // begin and admit look at it under the lock, so that no work begins after the last was waited for
 	f.mu.Unlock()
-	_ = up.server.Close()
+	f.host.Stop()
 	up.work.Wait()
-}
-
-// wait is over after d, and false if ctx is over before.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Turns are the agent's runs so far, in the order of their beginnings.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/imrelay/imrelay/relay/agent/agenttest"
 )
 
 const (
@@ -24,7 +26,7 @@ func (f *Fake) insist(up *life, s Send) bool {
 		status, pause := f.send(up, s)
 		switch status {
 		case 0, http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			if !wait(up.ctx, pause) {
+			if !agenttest.Wait(up.ctx, pause) {
 				return false
 			}
 		case http.StatusOK, http.StatusGatewayTimeout: // what may have been sent is not sent again

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/imrelay/imrelay/relay/agent/agenttest"
+
 	"github.com/tidwall/gjson"
 
 	"github.com/imrelay/imrelay/signer"
@@ -59,7 +61,7 @@ func (f *Fake) begin(up *life, eventID string, body []byte, fault Fault) *turn {
 	takes := f.takes(up)
 	f.turns = append(f.turns, seen)
 	up.work.Go(func() {
-		ok := wait(up.ctx, takes) && fault != Failed && f.reply(up, seen)
+		ok := agenttest.Wait(up.ctx, takes) && fault != Failed && f.reply(up, seen)
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if t.ok = ok; !ok {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/imrelay/imrelay/relay/agent/agenttest"
+
 	"github.com/google/uuid"
 )
 
@@ -70,7 +72,7 @@ func (f *Fake) work(up *life, r *run, takes time.Duration) {
 	f.tell(r, piece{"message_end", `{"type":"message_end"}`}) // that of the message which it was given
 	f.tell(r, piece{"thinking", `{"type":"thinking","content":"Hm.","delta":true}`})
 	f.tell(r, token(words[0]))
-	if !wait(up.ctx, takes) {
+	if !agenttest.Wait(up.ctx, takes) {
 		return
 	}
 	f.tell(r, piece{"tool_end", `{"type":"tool_end","toolName":"clock","isError":true,"result":"no clock"}`})
