@@ -45,7 +45,7 @@ func (f *feed) attempt(ctx context.Context, t *try) {
 // say makes what the agent says durable, before the event may be settled: else a crash between the two would lose it. It
 // is false when the relay stops, or the event is lost, before that is done.
 func (f *feed) say(ctx context.Context, t *try, r result) bool {
-	if r.err != nil || len(r.outcome.Replies) == 0 || r.classify() != classTaken {
+	if r.err != nil || len(r.outcome.Replies) == 0 || r.outcome.Status < 200 || r.outcome.Status > 299 {
 		return true
 	}
 	job := t.lease.Job
@@ -118,7 +118,7 @@ func (f *feed) noted(r result) time.Duration {
 	switch r.classify() {
 	case classTaken:
 		f.ok, f.lastErr = time.Now(), ""
-	case classStopped:
+	case classStopped, classOurs, classUnasked:
 	default:
 		f.failed, f.lastErr = time.Now(), r.reason()
 	}

@@ -80,7 +80,7 @@ func (c *circuit) count(lane queue.Lane, k class) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch k {
-	case classStopped:
+	case classStopped, classOurs, classUnasked:
 		return errNeutral
 	case classUnreachable:
 		c.unreachable++

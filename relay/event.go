@@ -95,6 +95,8 @@ type Outcome struct {
 	Reason string
 	// Replies are what the agent says to the conversation, in order. Only a 2xx has any.
 	Replies []Reply
+	// Unasked says that the agent was not called: the event is done with, and nothing was learned of the agent.
+	Unasked bool
 }
 
 // Agent delivers events to one configured agent.
@@ -108,6 +110,8 @@ type Agent interface {
 type AttemptError struct {
 	// Unreachable says that not a byte of the request was written.
 	Unreachable bool
+	// Ours says that the failure is our own, and nothing was learned of the agent: it was not called.
+	Ours bool
 	// Timeout says that the agent did not answer in time.
 	Timeout bool
 	// Reason says it in words that are safe to show: "connection refused", "no answer within 5s".

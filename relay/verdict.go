@@ -9,6 +9,10 @@ import (
 	"github.com/imrelay/imrelay/relay/queue"
 )
 
+// oursAfter is the place on the curve at which an attempt is made again that could not be made for a reason of ours: it
+// takes somebody to mend that.
+const oursAfter = 4
+
 // ReasonMaxAge is why an event is dead that nobody may attempt any more.
 const ReasonMaxAge = "older than retry.max_age"
 
@@ -23,11 +27,13 @@ type class uint8
 
 const (
 	classTaken       class = iota // 2xx
+	classUnasked                  // done with, and the agent was not called
 	classRefused                  // refused for good
 	classFailed                   // failed, and the agent itself said so
 	classThrottled                // 429: up, but busy
 	classBrownout                 // 502, 503, 504, a time-out, a hang-up
 	classUnreachable              // not a byte was written
+	classOurs                     // not made, for a reason of ours
 	classStopped                  // given up by ourselves
 )
 
@@ -44,6 +50,8 @@ func (r result) classify() class {
 		switch {
 		case errors.Is(r.err, errStopped), errors.Is(r.err, errLost), errors.Is(r.err, errStale):
 			return classStopped
+		case errors.As(r.err, &ae) && ae.Ours:
+			return classOurs
 		case errors.As(r.err, &ae) && ae.Unreachable:
 			return classUnreachable
 		default:
@@ -51,6 +59,8 @@ func (r result) classify() class {
 		}
 	}
 	switch s := r.outcome.Status; {
+	case r.outcome.Unasked:
+		return classUnasked
 	case s >= 200 && s < 300:
 		return classTaken
 	case s == http.StatusTooManyRequests:
@@ -91,7 +101,7 @@ type judge struct {
 func (j judge) verdict(job queue.Job, r result) queue.Verdict {
 	c := r.classify()
 	v := queue.Verdict{Status: r.outcome.Status}
-	if c == classTaken {
+	if c == classTaken || c == classUnasked {
 		v.Action = queue.Ack
 		return v
 	}
@@ -102,6 +112,8 @@ func (j judge) verdict(job queue.Job, r result) queue.Verdict {
 	case classRefused:
 		v.Action, v.Counted = queue.Bury, true
 		return v
+	case classOurs:
+		v.Delay = j.policy.Next(oursAfter)
 	case classUnreachable:
 		v.Delay = Policy{Base: j.policy.Base, Cap: j.policy.Base}.Next(1)
 	default:

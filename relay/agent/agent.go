@@ -90,7 +90,7 @@ func AttemptError(err error) *relay.AttemptError {
 		return ae
 	}
 	if errors.Is(err, memo.ErrUnavailable) {
-		return &relay.AttemptError{Unreachable: true, Reason: "the store does not do its work", Err: err}
+		return &relay.AttemptError{Ours: true, Reason: "the store does not do its work", Err: err}
 	}
 	if ee, ok := errors.AsType[*egress.Error](err); ok {
 		return &relay.AttemptError{Unreachable: !ee.Written, Timeout: ee.Timeout, Reason: ee.Reason, Err: err}

@@ -77,7 +77,7 @@ func TestAttemptError(t *testing.T) {
 		{"wrapped", fmt.Errorf("ask agent: %w", &egress.Error{Written: true, Reason: "connection reset"}), relay.AttemptError{Reason: "connection reset"}},
 		{
 			"memory", fmt.Errorf("note conversation: %w", memo.ErrUnavailable),
-			relay.AttemptError{Unreachable: true, Reason: "the store does not do its work"},
+			relay.AttemptError{Ours: true, Reason: "the store does not do its work"},
 		},
 		{"its own", fmt.Errorf("again: %w", own), *own},
 		{"anything", errors.New("http://127.0.0.1/secret-path"), relay.AttemptError{Reason: "attempt failed"}},
@@ -87,7 +87,7 @@ func TestAttemptError(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			got := agent.AttemptError(tc.err)
-			if got.Unreachable != tc.want.Unreachable || got.Timeout != tc.want.Timeout || got.Reason != tc.want.Reason {
+			if got.Ours != tc.want.Ours || got.Unreachable != tc.want.Unreachable || got.Timeout != tc.want.Timeout || got.Reason != tc.want.Reason {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
 			if !errors.Is(tc.err, got) && !errors.Is(got, tc.err) {

@@ -163,7 +163,7 @@ func TestChatsWithoutMemory(t *testing.T) {
 	w.Fail(fmt.Errorf("%w: disk full", memo.ErrUnavailable))
 	for range 2 {
 		_, err := chats.Note(t.Context(), chat)
-		if ae := agent.AttemptError(err); !errors.Is(err, memo.ErrUnavailable) || !ae.Unreachable || ae.Reason == "" {
+		if ae := agent.AttemptError(err); !errors.Is(err, memo.ErrUnavailable) || !ae.Ours || ae.Reason == "" {
 			t.Errorf("note: got %v, %+v", err, ae)
 		}
 	}

@@ -38,8 +38,9 @@ type Wire struct {
 
 // Reader reads what is in an event.
 type Reader interface {
-	// Read returns what the format of the event's account reads in it.
-	Read(e relay.Event) relay.Envelope
+	// Read returns what the format of the event's account reads in it. Its error is a [*relay.AttemptError]: the account
+	// is configured no more, or read by another format now, and nobody can tell what was said.
+	Read(e relay.Event) (relay.Envelope, error)
 }
 
 // Memory is the agent's own part of what the relay remembers, across restarts and relays. Its errors are those of

@@ -69,7 +69,7 @@ func Spoken(v relay.Envelope) bool {
 }
 
 // Unspoken is the outcome of an event that is not told to the agent.
-func Unspoken() relay.Outcome { return relay.Outcome{Status: http.StatusNoContent} }
+func Unspoken() relay.Outcome { return relay.Outcome{Status: http.StatusNoContent, Unasked: true} }
 
 // Within bounds what an attempt does altogether, where it takes several calls.
 func (w Wire) Within(ctx context.Context) (context.Context, context.CancelFunc) {

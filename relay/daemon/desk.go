@@ -54,17 +54,25 @@ func (d *Daemon) agent(name string) made {
 
 // Read implements agent.Reader. What the event's note says holds: it was read from the whole body, of which the event may
 // be an element.
-func (k desk) Read(e relay.Event) relay.Envelope {
-	v := relay.Envelope{}
-	if account := k.d.plan.Load().router.Accounts[e.Account]; account != nil {
-		if read, err := account.Format.Read(e.Body, account.Self); err == nil && len(read) > 0 {
-			v = read[0]
-		}
+func (k desk) Read(e relay.Event) (relay.Envelope, error) {
+	account := k.d.plan.Load().router.Accounts[e.Account]
+	if account == nil {
+		return relay.Envelope{}, unread("its IM account is not configured any more", nil)
 	}
+	read, err := account.Format.Read(e.Body, account.Self)
+	if err != nil || len(read) == 0 {
+		return relay.Envelope{}, unread("the format of its IM account does not read it any more", err)
+	}
+	v := read[0]
 	v.MessageID, v.Conversation, v.Raw = e.Note.MessageID, e.Conversation, e.Body
 	v.Sender, v.Nickname, v.Kind = e.Note.Sender, e.Note.Nickname, e.Note.Kind
 	v.Group, v.Mentioned = e.Note.Group, e.Note.Mentioned
-	return v
+	return v, nil
+}
+
+// unread is why an event cannot be told to an agent that wants words: it waits until that is mended, or it is too old.
+func unread(why string, err error) error {
+	return &relay.AttemptError{Ours: true, Reason: "not told to the agent: " + why, Err: err}
 }
 
 // memory is the key of the agent's value.

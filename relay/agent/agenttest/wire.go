@@ -89,7 +89,7 @@ func (w *World) Serve(eventID string, c relay.Chat) {
 }
 
 // Read implements agent.Reader: the body's text and image, and the rest from the event.
-func (w *World) Read(e relay.Event) relay.Envelope {
+func (w *World) Read(e relay.Event) (relay.Envelope, error) {
 	out := relay.Envelope{
 		MessageID: e.Note.MessageID, Conversation: e.Conversation, Sender: e.Note.Sender, Nickname: e.Note.Nickname,
 		Kind: e.Note.Kind, Group: e.Note.Group, Mentioned: e.Note.Mentioned, Raw: e.Body,
@@ -98,7 +98,7 @@ func (w *World) Read(e relay.Event) relay.Envelope {
 	if url := gjson.GetBytes(e.Body, "image").Str; url != "" {
 		out.Media = []relay.Media{{Type: "image", URL: url}}
 	}
-	return out
+	return out, nil
 }
 
 // Load implements agent.Memory.

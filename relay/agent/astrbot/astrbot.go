@@ -189,7 +189,10 @@ func (a *Agent) Path() secret.Text { return a.path }
 
 // Deliver makes one attempt.
 func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
-	v := a.wire.Reader.Read(e)
+	v, err := a.wire.Reader.Read(e)
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
 	if !agent.Spoken(v) {
 		return agent.Unspoken(), nil
 	}

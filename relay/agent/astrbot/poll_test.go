@@ -436,7 +436,7 @@ func TestPollNoMemory(t *testing.T) {
 	a := newAgent(t, astrbot.Config{URL: f.URL()}, w.Wire)
 	w.Fail(memo.ErrUnavailable)
 	_, err := a.Deliver(t.Context(), event("evt_1", "hi"), 1)
-	if ae, ok := errors.AsType[*relay.AttemptError](err); !ok || !ae.Unreachable || len(f.Asks()) > 0 {
+	if ae, ok := errors.AsType[*relay.AttemptError](err); !ok || !ae.Ours || len(f.Asks()) > 0 {
 		t.Errorf("got %v after %d posts", err, len(f.Asks()))
 	}
 }

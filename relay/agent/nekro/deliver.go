@@ -62,7 +62,10 @@ type segment struct {
 
 // Deliver implements relay.Agent.
 func (s *Stream) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
-	v := s.wire.Reader.Read(e)
+	v, err := s.wire.Reader.Read(e)
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
 	if !agent.Spoken(v) {
 		return agent.Unspoken(), nil
 	}

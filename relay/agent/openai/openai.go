@@ -122,7 +122,10 @@ func endpointOf(base string) (string, error) {
 
 // Deliver asks the model, unless it has answered the event before.
 func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
-	v := a.wire.Reader.Read(e)
+	v, err := a.wire.Reader.Read(e)
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
 	if !agent.Spoken(v) {
 		return agent.Unspoken(), nil
 	}

@@ -536,7 +536,7 @@ func TestMemoryFails(t *testing.T) {
 	s := start(t, openaitest.Options{}, nil)
 	s.Fail(fmt.Errorf("away: %w", memo.ErrUnavailable))
 	_, err := s.agent.Deliver(t.Context(), event("evt_1", "a"), 1)
-	if ae, ok := errors.AsType[*relay.AttemptError](err); !ok || !ae.Unreachable || len(s.fake.Requests()) != 0 {
+	if ae, ok := errors.AsType[*relay.AttemptError](err); !ok || !ae.Ours || len(s.fake.Requests()) != 0 {
 		t.Errorf("read: got %v, %d requests", err, len(s.fake.Requests()))
 	}
 	s.Fail(nil)

@@ -86,7 +86,10 @@ func hookURL(raw string) (string, error) {
 
 // Deliver implements relay.Agent.
 func (h *hooks) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
-	v := h.wire.Reader.Read(e)
+	v, err := h.wire.Reader.Read(e)
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
 	if !agent.Spoken(v) {
 		return agent.Unspoken(), nil
 	}

@@ -202,7 +202,7 @@ func TestMemory(t *testing.T) {
 	t.Parallel()
 	g, w, a := gateway(t, xopcbottest.Options{FirstTurn: 300 * time.Millisecond})
 	w.Fail(fmt.Errorf("%w: away", memo.ErrUnavailable))
-	if ae := broken(t, a, said("evt_1", "hello")); !ae.Unreachable || len(g.Requests()) > 0 {
+	if ae := broken(t, a, said("evt_1", "hello")); !ae.Ours || len(g.Requests()) > 0 {
 		t.Errorf("got %+v, and %v was asked", ae, paths(g))
 	}
 	w.Fail(nil)

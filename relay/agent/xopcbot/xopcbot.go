@@ -128,7 +128,10 @@ func baseURL(raw string) (string, error) {
 
 // Deliver makes one attempt.
 func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
-	v := a.wire.Reader.Read(e)
+	v, err := a.wire.Reader.Read(e)
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
 	if !agent.Spoken(v) {
 		return agent.Unspoken(), nil
 	}
