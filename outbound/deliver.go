@@ -5,10 +5,13 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/sethvargo/go-retry"
+	"go.uber.org/zap"
 
 	"github.com/imrelay/imrelay/dedupe"
 )
@@ -47,6 +50,26 @@ func (s *Sender) cut(j *job) []Piece {
 		return nil
 	}
 	return Cutter{Fits: s.account(j).fits, Limit: maxParts + 1}.Cut(j.Text[j.rec.At:], j.rec.Fence)
+}
+
+// cutOff is what a text ends with that was cut off, and room the characters that make way for it.
+const (
+	cutOff = "…"
+	room   = 4
+)
+
+// shorten leaves of the text what the most parts hold.
+func (s *Sender) shorten(j *job) {
+	whole := utf8.RuneCountInString(j.Text)
+	kept := j.Text[:j.pieces[maxParts-1].End]
+	for range room {
+		_, size := utf8.DecodeLastRuneInString(kept)
+		kept = kept[:len(kept)-size]
+	}
+	j.Text = strings.TrimRightFunc(kept, unicode.IsSpace) + cutOff
+	j.pieces = s.cut(j)
+	s.log.Warn("text is too long and was cut off", append(j.fields("outbound.shortened", "shortened"),
+		zap.Int("textLength", whole), zap.Int("kept", utf8.RuneCountInString(j.Text)))...)
 }
 
 // fitting tells what fits one message of the account: by its limit in characters and its IM's in the IM's own unit.

@@ -250,3 +250,29 @@ func TestACallerWhoLeavesBetweenPartsGetsThemAllSent(t *testing.T) {
 		r.wantCalls(5)
 	})
 }
+
+// A text that would need too many parts is refused, or cut off where the caller asks for that; the same one again is the
+// same message.
+func TestATextOfTooManyParts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{}
+		r := newRig(t, im, withLimits(outbound.Limits{MaxText: 5}))
+		req := keyed("r-1", strings.Repeat("words ", 30))
+		res, err := r.Send(t.Context(), req)
+		wantCode(t, res, err, outbound.CodeInvalid)
+		r.wantCalls(0)
+		req.Shorten = true
+		res = r.mustSend(req)
+		got := im.texts()
+		if len(got) != 20 || got[0] != "words" || got[18] != "words" || !strings.HasSuffix(got[19], "…") {
+			t.Errorf("got %d parts: %q", len(got), got)
+		}
+		if again := r.mustSend(req); !again.Replayed || !slices.Equal(again.MessageIDs, res.MessageIDs) {
+			t.Errorf("repeat: got %+v, want %v replayed", again, res.MessageIDs)
+		}
+		if n := r.logs.FilterMessage("text is too long and was cut off").Len(); n != 2 {
+			t.Errorf("got %d lines, want one for each request", n)
+		}
+	})
+}

@@ -30,6 +30,9 @@ type Request struct {
 	// To, Text, ReplyTo and Media are the content.
 	To, Text, ReplyTo string
 	Media             []Media
+	// Shorten cuts a text off that would need too many parts, where it would be refused: an agent that answered at length
+	// is not there any more to shorten it.
+	Shorten bool
 	// Resend sends again although an earlier outcome is unknown.
 	Resend bool
 }

@@ -304,7 +304,10 @@ func (s *Sender) prepare(ctx context.Context, j *job) *Error {
 		return err
 	}
 	j.Account = name
-	if j.pieces = s.cut(j); len(j.pieces) > maxParts {
+	if j.pieces = s.cut(j); len(j.pieces) > maxParts && j.Shorten {
+		s.shorten(j)
+	}
+	if len(j.pieces) > maxParts {
 		return refuse(CodeInvalid, "text is too long: it would need more than %d parts; shorten it", maxParts)
 	}
 	id, cause := uuid.NewV7()
