@@ -39,6 +39,13 @@ func (a *alarms) clear(x alarm) bool {
 	return was
 }
 
+// forget clears all of an agent's: it is another one now, which raises its own.
+func (a *alarms) forget(agent string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.raised, func(x alarm, _ string) bool { return x.agent == agent })
+}
+
 // all are those that are raised.
 func (a *alarms) all() map[alarm]string {
 	a.mu.Lock()

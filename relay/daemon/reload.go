@@ -34,6 +34,11 @@ func (d *Daemon) Reload(cfg config.Config) error {
 		d.sender.Reload(d.plan.Load().senders)
 		return fmt.Errorf("reload the API: %w", err)
 	}
+	for name, in := range p.made {
+		if in.agent != d.plan.Load().made[name].agent {
+			d.alarms.forget(name)
+		}
+	}
 	d.disp.Reload(p.targets)
 	d.brake.Configure(brakeOptions(cfg.Loop))
 	d.plan.Store(p)

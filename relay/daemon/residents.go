@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/imrelay/imrelay/relay"
@@ -25,52 +26,64 @@ type residence struct {
 	done  chan struct{}
 }
 
-// settle makes these agents the residents, until ctx ends. One that is another than before is ended first.
+// settle makes these agents the residents, until ctx ends. One that is another than before is told to end; who comes after
+// it begins when it has.
 func (r *residents) settle(ctx context.Context, targets map[string]relay.Target) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := map[string]*residence{}
 	for name, t := range targets {
 		a, ok := t.Agent.(relay.Resident)
-		if old := r.byName[name]; old != nil && old.agent == a {
+		old := r.byName[name]
+		if old != nil && old.agent == a {
 			next[name] = old
-			delete(r.byName, name)
-		} else if ok {
-			next[name] = &residence{agent: a}
+			continue
 		}
-	}
-	for _, old := range r.byName {
-		old.end()
-	}
-	for name, x := range next {
-		if x.stop == nil {
-			r.begin(ctx, name, x)
+		if old != nil {
+			old.stop()
+		}
+		if ok {
+			next[name] = r.begin(ctx, name, a, old)
 		}
 	}
 	r.byName = next
 }
 
-func (r *residents) begin(ctx context.Context, name string, x *residence) {
+// begin begins one, after the one before it; nil: there was none.
+func (r *residents) begin(ctx context.Context, name string, a relay.Resident, before *residence) *residence {
+	x := &residence{agent: a, done: make(chan struct{})}
 	ctx, x.stop = context.WithCancel(ctx)
-	x.done = make(chan struct{})
 	go func() {
 		defer close(x.done)
+		if before != nil {
+			<-before.done
+		}
 		r.seats.Sit(ctx, "agent/"+name, func(ctx context.Context) {
 			r.here.Store(name, nil)
 			defer r.here.Delete(name)
 			x.agent.Run(ctx)
 		})
 	}()
+	return x
 }
 
-// end closes the connection and gives the seat back.
-func (x *residence) end() {
-	x.stop()
-	<-x.done
+// close ends all, and waits until they have closed their connections and given their seats back, or ctx ends.
+func (r *residents) close(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, x := range r.byName {
+		x.stop()
+	}
+	for name, x := range r.byName {
+		select {
+		case <-x.done:
+		case <-ctx.Done():
+			return fmt.Errorf("close the connection of agent %s: %w", name, ctx.Err())
+		}
+	}
+	clear(r.byName)
+	return nil
 }
-
-// close ends all.
-func (r *residents) close() { r.settle(context.Background(), nil) }
 
 // away says that the agent is another relay's to serve.
 func (r *residents) away(name string) bool {

@@ -81,9 +81,8 @@ func (d *Daemon) stop(w *work) error {
 	w.delivering.Wait()
 	d.reloading.Lock()
 	d.running = nil
-	d.residents.close()
+	errs := []error{d.residents.close(drained)}
 	d.reloading.Unlock()
-	var errs []error
 	w.stopSending()
 	if err := d.sender.Close(drained); err != nil {
 		errs = append(errs, err)
