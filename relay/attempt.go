@@ -51,7 +51,7 @@ func (f *feed) say(ctx context.Context, t *try, r result) bool {
 	job := t.lease.Job
 	saying := Saying{
 		Agent: f.name, Chat: Chat{Account: job.Lane.Account, Conversation: job.Lane.Conversation}, EventID: job.ID,
-		Replies: r.outcome.Replies,
+		Sender: t.note.Sender, Replies: r.outcome.Replies,
 	}
 	for first := true; ; first = false {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)

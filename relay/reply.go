@@ -33,8 +33,8 @@ type Saying struct {
 	Agent string
 	// Chat is where it goes. Who says it makes sure that the agent serves that conversation.
 	Chat Chat
-	// EventID is the event that it answers; empty: the agent speaks by itself.
-	EventID string
+	// EventID is the event that it answers, and Sender who wrote that; empty: the agent speaks by itself.
+	EventID, Sender string
 	// Replies are the messages, in order.
 	Replies []Reply
 }

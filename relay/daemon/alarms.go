@@ -53,6 +53,17 @@ func (a *alarms) all() map[alarm]string {
 	return maps.Clone(a.raised)
 }
 
+// of are an agent's.
+func (a *alarms) of(agent string) map[string]string {
+	out := map[string]string{}
+	for x, text := range a.all() {
+		if x.agent == agent {
+			out[x.what] = text
+		}
+	}
+	return out
+}
+
 // samples are they as metrics.
 func (a *alarms) samples() []metrics.Sample {
 	var out []metrics.Sample

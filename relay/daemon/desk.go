@@ -157,7 +157,7 @@ func (o outbox) Queue(ctx context.Context, s relay.Saying) error {
 		}
 		o.d.log.Info("reply queued", zap.String("event", "reply.queued"), zap.String("eventId", s.EventID),
 			zap.String("agent", s.Agent), zap.String("im", s.Chat.Account), zap.String("id", rep.ID),
-			zap.String("conversationId", s.Chat.Conversation), zap.Bool("replayed", rep.Replayed))
+			zap.String("sender", s.Sender), zap.String("conversationId", s.Chat.Conversation), zap.Bool("replayed", rep.Replayed))
 	}
 	return nil
 }

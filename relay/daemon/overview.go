@@ -3,6 +3,9 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/imrelay/imrelay/relay/httpapi"
 	"github.com/imrelay/imrelay/relay/metrics"
@@ -23,6 +26,9 @@ var (
 // Agents implements httpapi.Overview.
 func (o *overview) Agents(context.Context) ([]httpapi.AgentState, error) {
 	out := o.d.plan.Load().agentStates()
+	for i := range out {
+		out[i].Alarms = o.d.alarms.of(out[i].Name)
+	}
 	for _, s := range o.d.disp.Agents() {
 		for i := range out {
 			if out[i].Name != s.Name {
@@ -69,6 +75,11 @@ func (o *overview) Health(ctx context.Context) []httpapi.HealthLine {
 		line := httpapi.HealthLine{Name: "agent " + s.Name, State: httpapi.StateOK}
 		if s.Open {
 			line.State, line.Detail = httpapi.StateDegraded, "down: "+s.LastError
+		}
+		if alarms := o.d.alarms.of(s.Name); len(alarms) > 0 {
+			line.State = httpapi.StateDegraded
+			line.Detail = strings.Join(append([]string{line.Detail}, slices.Sorted(maps.Values(alarms))...), "; ")
+			line.Detail = strings.TrimPrefix(line.Detail, "; ")
 		}
 		lines = append(lines, line)
 	}

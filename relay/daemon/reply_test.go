@@ -161,3 +161,36 @@ func TestReplyAtStop(t *testing.T) {
 		t.Errorf("the model ran %d times, want once", got)
 	}
 }
+
+// What only a person can mend is seen wherever he looks, until it is mended.
+func TestAlarm(t *testing.T) {
+	t.Parallel()
+	bot := astrbottest.New(t, astrbottest.Options{Callback: "http://127.0.0.1:1/nobody"})
+	with := func(token string) string {
+		return strings.ReplaceAll(talking, "%[4]s", fmt.Sprintf(
+			"{kind: astrbot, mode: callback, url: %q, token: %q, callback_path: hush-callback-path}", bot.URL(), token))
+	}
+	r := start(t, with("hush-old-key"))
+	a := r.do(http.MethodPost, "/im/wechat/inbound", text(9, "wxid_alice", "hello"), "Prefer: wait=5")
+	if a.object(t)["dead"] != true {
+		t.Fatalf("got %d %s, want the wrong key refused", a.status, a.body)
+	}
+	shown := map[string]string{
+		"/readyz":           r.do(http.MethodGet, "/readyz", "").body,
+		"/api/admin/agents": r.admin(http.MethodGet, "agents", "").body,
+		"/metrics":          r.do(http.MethodGet, "/metrics", "").body,
+		"the log":           r.logs.String(),
+	}
+	for where, body := range shown {
+		if !strings.Contains(body, "refuse") || strings.Contains(body, "hush-old-key") ||
+			where != "/readyz" && !strings.Contains(body, "key_refused") {
+			t.Errorf("%s: got %s", where, body)
+		}
+	}
+	if err := r.d.Reload(parse(t, fmt.Sprintf(with(bot.NewestKey()), r.agent.URL, r.im.URL, r.data))); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.do(http.MethodGet, "/readyz", "").body; strings.Contains(got, "degraded") {
+		t.Errorf("after the key was changed: got %s", got)
+	}
+}

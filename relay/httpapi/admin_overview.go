@@ -30,6 +30,8 @@ type AgentState struct {
 	LastFailure Time `json:"lastFailure,omitzero"`
 	// LastError says why the last failed attempt failed.
 	LastError string `json:"lastError,omitempty"`
+	// Alarms are what an operator has to mend, each with its text.
+	Alarms map[string]string `json:"alarms,omitempty"`
 	// Paused says that the agent as a whole is paused. Counts are of its events. The server sets both.
 	Paused bool        `json:"paused"`
 	Counts AgentCounts `json:"counts"`
