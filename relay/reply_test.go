@@ -53,7 +53,7 @@ func TestReplies(t *testing.T) {
 		for _, x := range []relay.Acceptance{a, b} {
 			id := x.EventIDs[0]
 			want = append(want, relay.Saying{
-				Agent: "agent", Chat: relay.Chat{Account: "im", Conversation: "c"}, EventID: id, Replies: replies(id),
+				Agent: "agent", Chat: relay.Chat{Account: "im", Conversation: "c"}, EventID: id, Sender: "alice", Replies: replies(id),
 			})
 			if got := r.state(x).State; got != queue.Delivered {
 				t.Errorf("%s: got %v, want delivered", id, got)
@@ -194,7 +194,8 @@ func TestLostBeforeTheReplies(t *testing.T) {
 		time.Sleep(time.Minute)
 		got, _ := r.said.taken()
 		want := []relay.Saying{{
-			Agent: "agent", Chat: relay.Chat{Account: "im", Conversation: "c"}, EventID: a.EventIDs[0], Replies: replies(a.EventIDs[0]),
+			Agent: "agent", Chat: relay.Chat{Account: "im", Conversation: "c"}, EventID: a.EventIDs[0], Sender: "alice",
+			Replies: replies(a.EventIDs[0]),
 		}}
 		if diff := cmp.Diff(want, got); diff != "" || r.state(a).State != queue.Delivered || len(r.agent.seen()) != 2 {
 			t.Errorf("got %v after %d attempts; said (-want +got):\n%s", r.state(a).State, len(r.agent.seen()), diff)
