@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ignoredFor, readMessages } from "../src/message/read.js";
+import { ignoredFor, readMessages, Unreadable } from "../src/message/read.js";
 
 const ROBOT = "wxid_robot3p9x6c1";
 const ROOM = "39284750116@chatroom";
@@ -48,9 +48,40 @@ const rows = [
   },
   {
     name: "what is no id is no sender",
-    body: familyA({ FromUserName: { string: ROOM }, Content: { string: "the list is:\n1. tea" } }),
-    want: { ...IN_ROOM, sender: "", text: "the list is:\n1. tea" },
-    ignored: "meta",
+    body: familyA({ FromUserName: { string: ROOM }, SenderWxid: "wxid_ann", Content: { string: "the list is:\n1. tea" } }),
+    want: { ...IN_ROOM, text: "the list is:\n1. tea" },
+  },
+  {
+    name: "a summary's text names no sender",
+    body: familyA({ FromUserName: ROOM, SenderWxid: "wxid_ann", text: "wxid_owner:\nhello" }),
+    want: { ...IN_ROOM, text: "wxid_owner:\nhello" },
+  },
+  {
+    name: "a type that is a word",
+    body: familyA({ MsgType: "text", Content: { string: "hello" } }),
+    want: ANN,
+  },
+  {
+    name: "a type that every object has",
+    body: familyA({ MsgType: "constructor", Content: { string: "hello" } }),
+    want: { kind: "other", text: "" },
+    ignored: "empty",
+  },
+  {
+    name: "a subtype that every object has",
+    body: familyA({ MsgType: 49, Content: { string: "<msg><type>constructor</type></msg>" } }),
+    want: { kind: "other", text: "" },
+    ignored: "empty",
+  },
+  {
+    name: "a byte order mark",
+    body: `\ufeff${familyA({ Content: { string: "hello" } })}`,
+    want: ANN,
+  },
+  {
+    name: "ids of people are ids too",
+    body: familyA({ FromUserName: { string: " wxid_ann\n" }, Content: { string: "hello" } }),
+    want: ANN,
   },
   {
     name: "private text is never split",
@@ -144,6 +175,22 @@ const rows = [
     want: { ...ANN, id: "12", conversation: "private:16", sender: "16", nickname: "Ann", account: "28" },
   },
   {
+    name: "OneBot, private, with the receiver as its target",
+    body: '{"self_id":28,"post_type":"message","message_type":"private","message_id":12,"user_id":16,"target_id":28,"message":"hello"}',
+    want: { ...ANN, id: "12", conversation: "private:16", sender: "16", account: "28" },
+  },
+  {
+    name: "OneBot, private, sent by the account itself",
+    body: '{"self_id":28,"post_type":"message_sent","message_type":"private","message_id":12,"user_id":28,"target_id":16,"message":"hello"}',
+    want: { conversation: "private:16", self: true },
+    ignored: "self",
+  },
+  {
+    name: "OneBot, a mention of nobody, a segment that every object has",
+    body: '{"post_type":"message","message_type":"group","message_id":12,"group_id":81,"user_id":16,"message":[{"type":"at","data":{}},{"type":"constructor","data":{"url":"https://pics.example/"}},{"type":"text","data":{"text":"hello"}}]}',
+    want: { ...IN_ROOM, id: "12", conversation: "group:81", sender: "16", mentioned: false, media: [] },
+  },
+  {
     name: "OneBot, group, array, mention and picture",
     body: '{"self_id":28,"post_type":"message","message_type":"group","message_id":12,"group_id":81,"user_id":16,"message":[{"type":"reply","data":{"id":"3"}},{"type":"at","data":{"qq":"28"}},{"type":"text","data":{"text":" hello"}},{"type":"image","data":{"file":"a.jpg","url":"https://pics.example/a?b=1&c=2"}}],"sender":{"nickname":"Ann","card":"Annie"}}',
     want: { ...IN_ROOM, id: "12", conversation: "group:81", sender: "16", nickname: "Annie", mentioned: true, media: [{ type: "image", url: "https://pics.example/a?b=1&c=2" }] },
@@ -174,6 +221,11 @@ const rows = [
     body: '{"msg_id":"m1","conversation_id":"c1","sender_id":"u1","content":"hello","chat_type":"group","media":[{"type":"image","url":"https://pics.example/a.png"}]}',
     want: { ...IN_ROOM, id: "m1", conversation: "c1", sender: "u1", media: [{ type: "image", url: "https://pics.example/a.png" }] },
   },
+  {
+    name: "generic, a URL in a wrapper",
+    body: '{"id":"m1","from":"u1","text":"hello","media":[{"type":"image","url":{"string":"https://pics.example/a.png"}}]}',
+    want: { media: [{ type: "image", url: "https://pics.example/a.png" }] },
+  },
 ];
 
 for (const { name, body, self, want, ignored = "" } of rows) {
@@ -193,10 +245,49 @@ test("probes, notices and meta events hold no message", () => {
     `{"TypeName":"ModContacts","Wxid":"${ROBOT}","Data":{"UserName":{"string":"${ROOM}"},"NickName":{"string":"x"}}}`,
     '{"self_id":28,"post_type":"notice","notice_type":"group_recall","group_id":81,"user_id":16,"message_id":12}',
     '{"self_id":28,"post_type":"meta_event","meta_event_type":"heartbeat"}',
-    "{}", "[]", "null", "7", '"text"', '{"text":"from nobody"}',
+    '{"AddMsgs":[]}', `{"Wxid":"${ROBOT}","Data":{"messages":[]}}`,
   ];
   for (const body of bodies) assert.deepEqual(readMessages(body), [], body);
 });
+
+test("what nobody can read is not taken for nothing", () => {
+  const bodies = [
+    "{}", "[]", "null", "7", '"text"', '{"text":"from nobody"}', '{"chat":"c1","text":"from nobody"}',
+    '{"messages":[{"id":"1","from":"a","text":"hi"}]}',
+    '{"update_id":1,"message":{"message_id":5,"from":{"id":9},"chat":{"id":9,"type":"private"},"text":"hello"}}',
+    `{"TypeName":"AddMsg","Wxid":"${ROBOT}","Data":{"Content":{"string":"from nobody"},"MsgType":1}}`,
+    familyA({ FromUserName: { string: ROOM }, Content: { string: "the list is:\n1. tea" } }),
+    familyA({ FromUserName: ROOM, text: "wxid_owner:\nhello" }),
+    '{"self_id":28,"post_type":"message","message_type":"group","message_id":12,"user_id":16,"message":"hello"}',
+    '{"self_id":28,"post_type":"message","message_type":"private","message_id":12,"message":"hello"}',
+  ];
+  for (const body of bodies) assert.throws(() => readMessages(body), Unreadable, body);
+});
+
+const MIB = 1024 * 1024;
+const long = [
+  { name: "quotes that do not end", body: (fill) => familyA({ MsgType: 49, Content: { string: fill("<refermsg>") } }) },
+  { name: "labels that do not end", body: (fill) => familyA({ MsgType: 3, PushContent: fill(" : [") }) },
+  { name: "codes that do not end", body: (fill) => onebot(fill("[CQ:a,")) },
+  { name: "codes without anything", body: (fill) => onebot(fill("[CQ:")) },
+  { name: "a code with a long name", body: (fill) => onebot(`[CQ:${fill("a")}`) },
+  { name: "text in pieces", body: (fill) => familyA({ MsgType: 49, Content: { string: `<title>${fill("<![CDATA[")}</title><type>57</type>` } }) },
+];
+for (const { name, body } of long) {
+  test(`${name}: 4 MiB are read in no time`, () => {
+    const pushed = body((piece) => piece.repeat((4 * MIB) / piece.length));
+    readMessages(body(() => ""));
+    const started = performance.now();
+    assert.equal(readMessages(pushed).length, 1);
+    const took = performance.now() - started;
+    assert.ok(took < 250, `took ${took} ms`);
+  });
+}
+
+/** A private OneBot event with CQ codes. */
+function onebot(message) {
+  return JSON.stringify({ post_type: "message", message_type: "private", self_id: 28, user_id: 16, message_id: 3, message });
+}
 
 test("a list keeps its order", () => {
   const one = (n) => ({ FromUserName: { string: "wxid_ann" }, ToUserName: { string: ROBOT }, MsgType: 1, Content: { string: `t${n}` }, NewMsgId: n });
@@ -207,10 +298,15 @@ test("a list keeps its order", () => {
 test("hostile shapes break nothing", () => {
   const bodies = [
     '{"__proto__":{"FromUserName":"x"},"post_type":{}}',
-    '{"post_type":"message","message":[null,7,{"type":"at"},{"type":"image","data":{"url":{}}}]}',
+    '{"post_type":"message","user_id":16,"message":[null,7,{"type":"at"},{"type":"image","data":{"url":{}}}]}',
     '{"FromUserName":{"string":["a"]},"MsgType":{"low":"x"},"Content":null}',
     '{"FromUserName":"a","MsgType":{"low":99999999999},"Content":{"string":{"string":"deep"}}}',
-    `${"[".repeat(5000)}${"]".repeat(5000)}`,
   ];
-  for (const body of bodies) assert.ok(Array.isArray(readMessages(body)), body.slice(0, 60));
+  for (const body of [...bodies, `${"[".repeat(5000)}${"]".repeat(5000)}`]) {
+    try {
+      assert.ok(Array.isArray(readMessages(body)), body.slice(0, 60));
+    } catch (error) {
+      assert.ok(error instanceof Unreadable, error);
+    }
+  }
 });

@@ -16,10 +16,12 @@ const NAMES = Object.freeze({
 
 const GROUPS = ["group", "supergroup", "room", "channel"];
 
-/** Returns the messages of a body, [] if it names no sender or says nothing. */
+/** Returns the messages of a body, null if none of it names a sender and a conversation. */
 export function readGeneric(body, self) {
   const list = Array.isArray(body) ? body : [body];
-  return list.filter(isObject).map((raw) => message(fold(raw), self)).filter((m) => m.conversation !== "");
+  const messages = list.filter(isObject).map((raw) => message(fold(raw), self));
+  const usable = messages.filter((m) => m.conversation !== "" && m.sender !== "");
+  return usable.length > 0 ? usable : null;
 }
 
 function message(m, self) {
@@ -40,7 +42,7 @@ function message(m, self) {
     mentioned: isTrue(pick("mentioned")) || names(pick("mentioned"), self),
     kind: text === "" ? first(media[0] && textOf(media[0].type), "other") : "text",
     text,
-    media: media.map((x) => ({ type: first(textOf(x.type), "file"), url: x.url })),
+    media: media.map((x) => ({ type: first(textOf(x.type), "file"), url: textOf(x.url) })),
     at: millisOf(pick("time")),
   };
 }

@@ -11,37 +11,44 @@ export function readOnebot(body) {
   if (body.post_type !== "message" && body.post_type !== "message_sent") return [];
   const self = idOf(body.self_id);
   const sender = idOf(body.user_id ?? body.sender?.user_id);
+  const own = body.post_type === "message_sent" || (sender !== "" && sender === self);
   const group = body.message_type === "group";
   const segments = segmentsOf(body.message ?? body.raw_message);
   const text = plainText(segments, self);
   return [{
     account: self,
     id: idOf(body.message_id),
-    conversation: group ? `group:${idOf(body.group_id)}` : `private:${first(idOf(body.target_id), sender)}`,
+    conversation: conversationOf(body, { group, own, sender }),
     sender,
     nickname: first(textOf(body.sender?.card), textOf(body.sender?.nickname)),
     group,
-    self: body.post_type === "message_sent" || (sender !== "" && sender === self),
-    mentioned: segments.some((s) => s.type === "at" && ["all", self].includes(idOf(s.data.qq))),
-    kind: text === "" ? first(segments.find((s) => s.type in MEDIA)?.type, "other") : "text",
+    self: own,
+    mentioned: segments.some((s) => s.type === "at" && idOf(s.data.qq) !== "" && ["all", self].includes(idOf(s.data.qq))),
+    kind: text === "" ? first(segments.find((s) => MEDIA.has(s.type))?.type, "other") : "text",
     text,
     media: segments.flatMap(mediaOf),
     at: millisOf(body.time),
   }];
 }
 
-const MEDIA = Object.freeze({ image: "image", record: "voice", video: "video", file: "file" });
+const MEDIA = new Map([["image", "image"], ["record", "voice"], ["video", "video"], ["file", "file"]]);
+
+/** `target_id` is who received it: the peer of the account's own messages, but the account itself in those of others. */
+function conversationOf(body, { group, own, sender }) {
+  const id = group ? idOf(body.group_id) : first(own ? idOf(body.target_id) : "", sender);
+  return id === "" ? "" : `${group ? "group" : "private"}:${id}`;
+}
 
 function segmentsOf(message) {
   if (!Array.isArray(message)) return fromCodes(textOf(message));
   return message.filter((s) => typeof s?.type === "string").map((s) => ({ type: s.type, data: s.data ?? {} }));
 }
 
-/** Reads CQ codes: text [CQ:type,name=value,…] text. */
+/** Reads CQ codes: text [CQ:type,name=value,…] text. Brackets in values are escaped, so a code ends at either. */
 function fromCodes(text) {
   const segments = [];
   let from = 0;
-  for (const match of text.matchAll(/\[CQ:([\w-]+)((?:,[^\]]*)?)\]/g)) {
+  for (const match of text.matchAll(/\[CQ:([\w-]+)((?:,[^[\]]*)?)\]/g)) {
     segments.push(words(text.slice(from, match.index)), { type: match[1], data: parameters(match[2]) });
     from = match.index + match[0].length;
   }
@@ -69,12 +76,13 @@ function unescape(text) {
 function plainText(segments, self) {
   const parts = segments.map((s) => {
     if (s.type === "text") return textOf(s.data.text);
-    return s.type === "at" && idOf(s.data.qq) !== self ? `@${idOf(s.data.qq)}` : "";
+    const other = s.type === "at" && idOf(s.data.qq) !== self ? idOf(s.data.qq) : "";
+    return other === "" ? "" : `@${other}`;
   });
   return parts.join("").trim();
 }
 
 function mediaOf(segment) {
   const url = textOf(segment.data.url);
-  return segment.type in MEDIA && /^https?:\/\//.test(url) ? [{ type: MEDIA[segment.type], url }] : [];
+  return MEDIA.has(segment.type) && /^https?:\/\//.test(url) ? [{ type: MEDIA.get(segment.type), url }] : [];
 }

@@ -9,10 +9,30 @@ import { readGeneric } from "./generic.js";
 import { readOnebot } from "./onebot.js";
 import { readWechat } from "./wechat.js";
 
-/** Reads a body's text. Throws SyntaxError if it is not JSON; [] means that it holds no message. */
+/** A body in which nothing can be read, though somebody may have said something. */
+export class Unreadable extends Error {
+  constructor() {
+    super("nothing in the body can be read");
+    this.name = "Unreadable";
+  }
+}
+
+const BOM = "\ufeff";
+
+/**
+ * Reads a body's text. Throws SyntaxError if it is not JSON, and Unreadable if it is of no known kind, or all its messages
+ * lack what a turn needs; [] means that it is known to hold no message.
+ */
 export function readMessages(text, self = "") {
-  const body = parseExact(text);
-  return readOnebot(body) ?? readWechat(body, self) ?? readGeneric(body, self);
+  const body = parseExact(text.startsWith(BOM) ? text.slice(BOM.length) : text);
+  const messages = readOnebot(body) ?? readWechat(body, self) ?? readGeneric(body, self);
+  if (messages === null || (messages.length > 0 && messages.every(isLost))) throw new Unreadable();
+  return messages;
+}
+
+/** Words of nobody, or from nowhere. What a room says about itself has no sender either, and is no loss. */
+function isLost({ self, kind, conversation, sender, text }) {
+  return !self && kind !== "system" && (conversation === "" || (sender === "" && text !== ""));
 }
 
 /** Says why a message starts no turn: "self", "meta", "empty"; "" if it starts one. */
