@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -18,12 +19,6 @@ import (
 	"github.com/imrelay/imrelay/signer"
 )
 
-// Headers that every attempt carries.
-const (
-	HeaderEventID = "X-Relay-Event-Id"
-	HeaderAttempt = "X-Relay-Attempt"
-)
-
 // defaultContentType is what a body is called that came without a type.
 const defaultContentType = "application/json"
 
@@ -32,26 +27,18 @@ type Poster struct {
 	wire    Wire
 	url     string
 	schemes []signer.Scheme
-}
-
-// NewPoster returns a poster to url that signs with every scheme.
-func NewPoster(w Wire, url string, schemes ...signer.Scheme) *Poster {
-	return &Poster{wire: w, url: url, schemes: schemes}
+	// secrets are what no answer may show.
+	secrets []secret.Text
 }
 
 // Post makes one attempt. Errors are [*relay.AttemptError].
 func (p *Poster) Post(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
-	h := make(http.Header, 8)
+	h := Header(e, attempt)
 	contentType := e.Note.ContentType
 	if contentType == "" {
 		contentType = defaultContentType
 	}
 	h["Content-Type"] = []string{contentType}
-	h[HeaderEventID] = []string{e.ID}
-	h[HeaderAttempt] = []string{strconv.Itoa(attempt)}
-	if e.Note.Traceparent != "" {
-		h["Traceparent"] = []string{e.Note.Traceparent}
-	}
 	now := time.Now()
 	for _, s := range p.schemes {
 		s.Sign(h, e.ID, now, e.Body)
@@ -62,16 +49,17 @@ func (p *Poster) Post(ctx context.Context, e relay.Event, attempt int) (relay.Ou
 	if err != nil {
 		return relay.Outcome{}, AttemptError(err)
 	}
-	return relay.Outcome{
-		Status: meant(answer), ContentType: answer.Header.Get("Content-Type"), Body: answer.Body,
-		RetryAfter: egress.RetryAfter(answer.Header.Get("Retry-After"), now),
-	}, nil
+	out := relay.Outcome{
+		Status: meant(answer), RetryAfter: egress.RetryAfter(answer.Header.Get("Retry-After"), now),
+	}
+	out.ContentType, out.Body = Shown(answer, Secrets(secret.Text{}, p.secrets)...)
+	return out, nil
 }
 
 // meant is the status that the answer means. Handlers in Python that return a body and a status as a pair, to a framework
 // that does not know that form, answer 200 with [body, status].
 func meant(a egress.Answer) int {
-	if a.Status < 200 || a.Status > 299 || len(a.Body) == 0 || a.Body[0] != '[' || !gjson.ValidBytes(a.Body) {
+	if a.Status < 200 || a.Status > 299 || len(a.Body) == 0 || a.Body[0] != '[' || !json.Valid(a.Body) {
 		return a.Status
 	}
 	pair := gjson.ParseBytes(a.Body).Array()

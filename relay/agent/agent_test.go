@@ -13,6 +13,16 @@ import (
 	"github.com/imrelay/imrelay/relay/memo"
 )
 
+// poster posts without proving anything.
+func poster(t *testing.T, d *doer) *agent.Poster {
+	t.Helper()
+	p, err := agent.Endpoint{URL: "http://127.0.0.1:1"}.Poster(agent.Wire{Doer: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // A 2xx may hold another status inside, in one form only.
 func TestPostMeans(t *testing.T) {
 	t.Parallel()
@@ -48,7 +58,7 @@ func TestPostMeans(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			d := &doer{answer: egress.Answer{Status: tc.status, Body: []byte(tc.body)}}
-			out, err := agent.NewPoster(agent.Wire{Doer: d}, "http://127.0.0.1:1").Post(t.Context(), relay.Event{ID: "evt_1"}, 1)
+			out, err := poster(t, d).Post(t.Context(), relay.Event{ID: "evt_1"}, 1)
 			if err != nil || out.Status != tc.want || string(out.Body) != tc.body {
 				t.Errorf("got %d, %v, want %d", out.Status, err, tc.want)
 			}

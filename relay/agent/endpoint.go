@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/imrelay/imrelay/relay/secret"
 	"github.com/imrelay/imrelay/signer"
@@ -25,8 +26,8 @@ type Endpoint struct {
 
 // Poster makes a poster to the endpoint, or says what is wrong with the configuration.
 func (e Endpoint) Poster(w Wire) (*Poster, error) {
-	if e.URL == "" {
-		return nil, errors.New("url is missing")
+	if _, err := Address(e.URL); err != nil {
+		return nil, err
 	}
 	secrets := Secrets(e.Secret, e.Secrets)
 	if len(secrets) == 0 && w.StandardWebhooks {
@@ -54,7 +55,9 @@ func (e Endpoint) Poster(w Wire) (*Poster, error) {
 	if token != nil {
 		schemes = append(schemes, token)
 	}
-	return NewPoster(w, e.URL, schemes...), nil
+	return &Poster{
+		wire: w, url: e.URL, schemes: schemes, secrets: slices.Concat([]secret.Text{e.Token, e.Secret}, e.Secrets),
+	}, nil
 }
 
 // token is the scheme that sends the token; nil: there is none.

@@ -146,7 +146,7 @@ func TestPostCarriesOn(t *testing.T) {
 		Status: 202, Header: http.Header{"Content-Type": {"text/plain"}, "Retry-After": {"9"}}, Body: []byte("busy"),
 	}}
 	ready := func() error { return nil }
-	p := agent.NewPoster(agent.Wire{Doer: d}, "http://127.0.0.1:1")
+	p := poster(t, d)
 	out, err := p.Post(t.Context(), relay.Event{
 		ID: "evt_1", Ready: ready, Note: relay.Note{ContentType: "text/xml", Traceparent: "00-aa-bb-01"},
 	}, 1)

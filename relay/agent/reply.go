@@ -12,6 +12,8 @@ import (
 const (
 	// MaxReplies is how many messages one answer may hold.
 	MaxReplies = 32
+	// MaxMedia is how many things beside text one message may hold.
+	MaxMedia = 10
 	// MaxReply is how long one text may be, in bytes.
 	MaxReply = 128 << 10
 	// MaxAnswer is how much of an answer with replies is read.

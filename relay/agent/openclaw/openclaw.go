@@ -79,11 +79,16 @@ func newWebhook(c Config, w agent.Wire) (*Agent, error) {
 	if !c.Token.IsZero() || c.Channel != "" {
 		return nil, errors.New("token and channel are for mode: hooks; mode: webhook signs with secret")
 	}
-	schemes, err := agent.Schemes(w, signer.HeaderOpenClaw, agent.Secrets(c.Secret, c.Secrets))
+	if len(agent.Secrets(c.Secret, c.Secrets)) == 0 {
+		return nil, errors.New("secret is missing: mode: webhook takes the channel's webhookSecret")
+	}
+	poster, err := agent.Endpoint{
+		URL: c.URL, Secret: c.Secret, Secrets: c.Secrets, SignatureHeader: signer.HeaderOpenClaw,
+	}.Poster(w)
 	if err != nil {
 		return nil, fmt.Errorf("sign for openclaw: %w", err)
 	}
-	return &Agent{mode: webhook{agent.NewPoster(w, c.URL, schemes...)}}, nil
+	return &Agent{mode: webhook{poster}}, nil
 }
 
 // Deliver implements relay.Agent.
