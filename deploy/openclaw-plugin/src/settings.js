@@ -17,7 +17,7 @@ const DEFAULTS = Object.freeze({
 /** Bounds of what the plugin holds, reads and tries. */
 export const LIMITS = Object.freeze({
   bodyBytes: 4 * 1024 * 1024,
-  readSeconds: 30,
+  readSeconds: 10,
   held: 128,
   remembered: 20_000,
   sendTries: 8,

@@ -1,15 +1,16 @@
 /** The webhook: who may post, what is answered, and when. */
 
-import { randomUUID } from "node:crypto";
-import { BodyError, readBody } from "./body.js";
-import { ignoredFor, readMessages } from "./message/read.js";
+import { createHash, randomUUID } from "node:crypto";
+import { BodyError, BodyReader } from "./body.js";
+import { Held } from "./held.js";
+import { ignoredFor, readMessages, Unreadable } from "./message/read.js";
 import { SendError } from "./send.js";
 import { claimedDigest, isSigned, SIGNATURE_HEADER } from "./signature.js";
 import { causeOf } from "./turn.js";
 import { Unavailable } from "./turns.js";
 
 const EVENT_HEADER = "x-relay-event-id";
-const MAX_EVENT_ID = 256;
+const EVENT_ID = /^[ -~]{0,240}$/; // with the numbers behind it, it is a key of at most 256 characters
 const MAX_MESSAGES = 100;
 
 /** An answer other than success. */
@@ -30,7 +31,8 @@ export class Webhook {
   #turns;
   #runTurn;
   #log;
-  #held = 0;
+  #bodies;
+  #held;
 
   /** `runTurn(event, message)` runs one turn; `log` is {info, warn}, and gets no text, secret or signature. */
   constructor({ settings, ledger, turns, runTurn, log }) {
@@ -39,21 +41,20 @@ export class Webhook {
     this.#turns = turns;
     this.#runTurn = runTurn;
     this.#log = log;
+    const { bodyBytes, readSeconds, held } = settings.limits;
+    this.#bodies = new BodyReader({ maxBytes: bodyBytes, timeoutMs: readSeconds * 1000 });
+    this.#held = new Held(held);
   }
 
   /** Answers one request. Never throws. */
   async handle(req, res) {
-    if (this.#held >= this.#settings.limits.held || this.#turns.pending >= this.#settings.limits.held) {
-      return answer(req, res, new Refusal(429, "too_many_requests", RETRY));
-    }
-    this.#held++;
     try {
-      const event = await this.#read(req);
+      const bytes = await this.#read(req);
+      const event = this.#event(req, bytes);
+      this.#hold(event, res);
       return answer(req, res, await this.#run(event));
     } catch (error) {
       return answer(req, res, this.#refusal(error));
-    } finally {
-      this.#held--;
     }
   }
 
@@ -62,30 +63,43 @@ export class Webhook {
     if (req.method !== "POST") throw new Refusal(405, "method_not_allowed", { allow: "POST" });
     const digest = claimedDigest(req.headers[SIGNATURE_HEADER]);
     if (!digest) throw new Refusal(401, "unauthorized");
-    const id = String(req.headers[EVENT_HEADER] ?? "").trim();
-    if (id.length > MAX_EVENT_ID) throw new Refusal(400, "invalid_event_id");
-    const { bodyBytes, readSeconds } = this.#settings.limits;
-    const bytes = await readBody(req, { maxBytes: bodyBytes, timeoutMs: readSeconds * 1000 });
+    if (!EVENT_ID.test(idOf(req))) throw new Refusal(400, "invalid_event_id");
+    const bytes = await this.#bodies.read(req);
     if (!isSigned(this.#settings.secrets, digest, bytes)) throw new Refusal(401, "unauthorized");
     if (!this.#turns.isOpen) throw new Unavailable();
-    return { id, messages: this.#messages(bytes) };
+    return bytes;
+  }
+
+  /** The messages with their keys. A key depends on nothing but the body, so that it is the same on the next attempt. */
+  #event(req, bytes) {
+    const messages = this.#messages(bytes);
+    return messages.map((message, i) => ({ message, key: keyOf(idOf(req), message, messages.length > 1 ? i : -1) }));
+  }
+
+  #hold(event, res) {
+    if (this.#held.isFull || this.#turns.pending >= this.#settings.limits.held) {
+      throw new Refusal(429, "too_many_requests", RETRY);
+    }
+    const key = event[0]?.key ?? "";
+    if (key !== "" && this.#held.isCrowded(key)) throw new Refusal(503, "event_in_progress", RETRY);
+    this.#held.add(key, res);
   }
 
   #messages(bytes) {
     let messages;
     try {
       messages = readMessages(bytes.toString("utf8"), this.#settings.self);
-    } catch {
-      throw new Refusal(400, "invalid_json");
+    } catch (error) {
+      throw error instanceof Unreadable ? new Refusal(422, "unreadable") : new Refusal(400, "invalid_json");
     }
     if (messages.length > MAX_MESSAGES) throw new Refusal(422, "too_many_messages");
     return messages;
   }
 
-  async #run({ id, messages }) {
-    const wanted = messages.filter((m) => ignoredFor(m) === "");
-    if (wanted.length === 0) return { ok: true, ignored: messages.length === 0 ? "meta" : ignoredFor(messages[0]) };
-    const turns = wanted.map((message, i) => this.#turn(keyOf(id, message, wanted.length > 1 ? i : -1), message));
+  async #run(event) {
+    const wanted = event.filter(({ message }) => ignoredFor(message) === "");
+    if (wanted.length === 0) return { ok: true, ignored: event.length === 0 ? "meta" : ignoredFor(event[0].message) };
+    const turns = wanted.map(({ key, message }) => this.#turn(key, message));
     if (this.#settings.ack === "accepted") {
       for (const turn of turns) turn.catch(() => {}); // logged where it failed; nobody waits for it any more
       return { ok: true, accepted: true };
@@ -126,11 +140,19 @@ export function answerUnavailable(req, res) {
   return answer(req, res, new Refusal(503, "gateway_unavailable", RETRY));
 }
 
-/** The event's id; without a relay in front, the message's; without either, a fresh one, so nothing is a repeat of it. */
+function idOf(req) {
+  return String(req.headers[EVENT_HEADER] ?? "").trim();
+}
+
+/**
+ * The event's id; without a relay in front, a digest of the message's, for it goes into a header; without either, a fresh
+ * one, so nothing is a repeat of it.
+ */
 function keyOf(id, message, index) {
   if (id !== "") return index < 0 ? id : `${id}.${index}`;
   if (message.id === "") return randomUUID();
-  return `msg:${JSON.stringify([message.account, message.conversation, message.id])}`;
+  const parts = JSON.stringify([message.account, message.conversation, message.id]);
+  return `msg:${createHash("sha256").update(parts).digest("hex")}`;
 }
 
 function summary(results) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { sign } from "../src/signature.js";
 import { draining, gate, post, SECRET, startGateway, text } from "./support/gateway.js";
 import { startRelay } from "./support/relay.js";
@@ -95,14 +96,88 @@ describe("the webhook", { concurrency: true }, () => {
     assert.match(await raw(gateway, [head]), /^HTTP\/1\.1 413 /);
   });
 
-  test("bodies on their way are held requests too", async (t) => {
-    const { gateway } = await pair(t, { section: { limits: { held: 1, readSeconds: 0.6 } } });
-    const head = `POST / HTTP/1.1\r\nhost: x\r\nx-wechat-abot-signature: ${sign(SECRET, "")}\r\ncontent-length: 9\r\n\r\n{`;
-    const slow = raw(gateway, [head]);
+  test("bodies on their way hold up nobody, and the oldest is given up", async (t) => {
+    const { gateway } = await pair(t, { section: { limits: { held: 1 } } });
+    const head = `POST / HTTP/1.1\r\nhost: x\r\nx-wechat-abot-signature: ${sign("guess", "")}\r\ncontent-length: 9\r\n\r\n{`;
+    const slow = Array.from({ length: 300 }, () => raw(gateway, [head]));
+    assert.match(await Promise.race(slow), /^HTTP\/1\.1 408 /);
+    assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).status, 200);
+    await gateway.drop();
+    await Promise.allSettled(slow);
+  });
+
+  test("bodies on their way are bounded in bytes", async (t) => {
+    const { gateway } = await pair(t, { section: { limits: { bodyBytes: 4096 } } });
+    const head = `POST / HTTP/1.1\r\nhost: x\r\nx-wechat-abot-signature: ${sign("guess", "")}\r\ncontent-length: 4000\r\n\r\n`;
+    const slow = Array.from({ length: 5 }, () => raw(gateway, [head, "x".repeat(3900)]));
+    assert.match(await Promise.race(slow), /^HTTP\/1\.1 408 .*body_given_up/s);
+    await gateway.drop();
+    await Promise.allSettled(slow);
+  });
+
+  test("who left holds no place, though his turn goes on", async (t) => {
+    const { open, passed } = gate();
+    const agent = (ctx) => (ctx.message.rawBody === "slow" ? passed : undefined);
+    const { gateway } = await pair(t, { agent, section: { limits: { held: 3 } } });
+    for (let i = 0; i < 3; i++) await leave(gateway, text("slow"), "evt_1");
+    while (gateway.turns.length < 1) await sleep(5);
     let status = 0;
-    for (let i = 0; status !== 429 && i < 50; i++) ({ status } = await post(gateway, "{no", { id: "evt_1" }));
-    assert.equal(status, 429);
-    assert.match(await slow, /^HTTP\/1\.1 408 /);
+    for (let i = 0; status !== 200 && i < 50; i++) ({ status } = await post(gateway, text("other", { from: "b" }), { id: "evt_2" }));
+    assert.equal(status, 200);
+    open();
+  });
+
+  test("few repeats wait for a turn", async (t) => {
+    const { open, passed } = gate();
+    const { gateway } = await pair(t, { agent: () => passed });
+    const statuses = [];
+    const all = Array.from({ length: 5 }, () => post(gateway, text("slow"), { id: "evt_1" }).then((a) => statuses.push(a.status)));
+    while (statuses.length < 2) await sleep(5);
+    assert.deepEqual(statuses, [503, 503]);
+    open();
+    await Promise.all(all);
+    assert.deepEqual(statuses.slice(2), [200, 200, 200]);
+  });
+
+  test("only so many turns are pending", async (t) => {
+    const { open, passed } = gate();
+    const { gateway } = await pair(t, { agent: () => passed, section: { ack: "accepted", limits: { held: 2 } } });
+    const statuses = [];
+    for (const from of ["a", "b", "c"]) {
+      statuses.push((await post(gateway, text("hello", { from }), { id: `evt_${from}` })).status);
+      while (gateway.turns.length < Math.min(statuses.length, 2)) await sleep(5);
+    }
+    assert.deepEqual(statuses, [200, 200, 429]);
+    open();
+  });
+
+  test("what nobody can read is no success", async (t) => {
+    const { gateway } = await pair(t);
+    const answer = await post(gateway, '{"update_id":1,"message":{"text":"hello"}}', { id: "evt_1" });
+    assert.deepEqual([answer.status, answer.body.error], [422, "unreadable"]);
+  });
+
+  test("keys of a batch do not follow the settings", async (t) => {
+    const body = '[{"id":"1","from":"a","text":"one"},{"id":"2","from":"b","text":"two"},{"id":"3","from":"c","text":"three"}]';
+    for (const self of ["", "a"]) {
+      const { relay, gateway } = await pair(t, { section: { self } });
+      await post(gateway, body, { id: "evt_1" });
+      assert.equal(relay.sent.get("evt_1.1/1").text, "echo two");
+    }
+  });
+
+  test("ids of any kind and length make a key that can be sent", async (t) => {
+    const { relay, gateway } = await pair(t);
+    const rows = [
+      { body: { id: "1", from: "u1", chat: "测试群", text: "hi" } },
+      { body: { id: "m".repeat(200), from: "u1", chat: "c".repeat(200), text: "hi" } },
+      { body: text("hi"), id: "e".repeat(240) },
+    ];
+    for (const { body, id } of rows) assert.equal((await post(gateway, body, { id })).status, 200);
+    const keys = relay.calls.map((c) => c.headers["idempotency-key"]);
+    assert.deepEqual(keys.slice(0, 2).map((key) => /^msg:[0-9a-f]{64}\/1$/.test(key)), [true, true]);
+    assert.ok(keys.every((key) => key.length <= 256));
+    assert.equal((await post(gateway, text("hi"), { id: "e".repeat(241) })).status, 400);
   });
 
   test("a body of over 100 messages is refused", async (t) => {
@@ -435,6 +510,17 @@ describe("the webhook", { concurrency: true }, () => {
     assert.doesNotMatch(gateway.log.join("\n"), /private word|test-secret|test-bot|sha256=/);
   });
 });
+
+/** Posts and hangs up when all is written. */
+function leave(gateway, body, id) {
+  const head = `POST / HTTP/1.1\r\nhost: x\r\nx-relay-event-id: ${id}\r\nx-wechat-abot-signature: ${sign(SECRET, body)}`;
+  return new Promise((resolve) => {
+    const socket = connect(gateway.port, "127.0.0.1");
+    socket.end(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => setTimeout(() => socket.destroy(), 50));
+    socket.on("error", () => {});
+    socket.on("close", resolve);
+  });
+}
 
 /** Writes raw parts to the gateway's socket and returns what comes back until it closes. */
 function raw(gateway, parts) {

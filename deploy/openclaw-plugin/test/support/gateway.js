@@ -61,6 +61,7 @@ export async function startGateway(t, { agent, apiBase = "http://127.0.0.1:9", s
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   gateway.url = `http://127.0.0.1:${server.address().port}/wechat_abot/webhook`;
   gateway.port = server.address().port;
+  gateway.drop = () => server.closeAllConnections();
   while (start && gateway.status.length === 0) await new Promise((resolve) => setImmediate(resolve));
   t.after(async () => {
     await gateway.stopAccount();
