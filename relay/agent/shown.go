@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/egress"
 )
 
@@ -39,13 +40,6 @@ func Shown(answer egress.Answer, secrets ...string) (contentType string, body []
 		body = body[:len(body)-begun(body, secrets)]
 	}
 	return contentType, first(body, egress.MaxAnswer)
-}
-
-// ShownText is the same of a text that was put together from an answer.
-func ShownText(text string, secrets ...string) (contentType string, body []byte) {
-	return Shown(egress.Answer{
-		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte(text),
-	}, secrets...)
 }
 
 // first is as much of the text as fits, without half a character at its end.
@@ -147,4 +141,15 @@ func begun(text []byte, secrets []string) int {
 		}
 	}
 	return 0
+}
+
+// Hide is the outcome with none of the secrets in what the IM's server is shown of it.
+func Hide(out relay.Outcome, secrets ...string) relay.Outcome {
+	if len(out.Body) == 0 && out.ContentType == "" {
+		return out
+	}
+	out.ContentType, out.Body = Shown(egress.Answer{
+		Header: http.Header{"Content-Type": {out.ContentType}}, Body: out.Body,
+	}, secrets...)
+	return out
 }

@@ -79,9 +79,16 @@ func Check(cfg config.Config, o Options) error {
 	return err
 }
 
-// mistake notes what is wrong with a key. An adapter's own mistakes have their keys already.
+// mistake notes what is wrong with a key, each part of a joined error by itself. An adapter's own mistakes have their keys
+// already.
 func (p *plan) mistake(key string, err error) {
 	if err == nil {
+		return
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this very error is looked at, no cause of it
+		for _, e := range joined.Unwrap() {
+			p.mistake(key, e)
+		}
 		return
 	}
 	if _, ok := errors.AsType[*config.Error](err); !ok {

@@ -4,12 +4,14 @@
 package agenttest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,7 +94,7 @@ func Run(t *testing.T, h Harness) {
 	for name, test := range map[string]func(*testing.T, Harness){
 		"Taken": taken, "Statuses": statuses, "Meanings": meanings, "Redirect": redirect, "Endless": endless,
 		"TimeOut": timeOut, "HangUp": hangUp, "Refused": refused, "Metadata": metadata, "Cancelled": cancelled,
-		"CalledOff": calledOff, "AtOnce": atOnce,
+		"CalledOff": calledOff, "AtOnce": atOnce, "Echo": echo, "Nested": nested,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,6 +119,11 @@ func (h Harness) deliver(ctx context.Context, t *testing.T, base string, e relay
 	for _, s := range append([]string{secretPath, "127.0.0.1"}, h.Secrets...) {
 		if strings.Contains(shown, s) {
 			t.Errorf("%q is shown: %s", s, shown)
+		}
+	}
+	for _, s := range h.Secrets {
+		if bytes.Contains(out.Body, []byte(s)) || strings.Contains(out.ContentType, s) {
+			t.Errorf("%q is in what the IM's server is shown: %s", s, out.Body)
 		}
 	}
 	return out, err
@@ -251,6 +258,43 @@ func (h Harness) attemptError(ctx context.Context, t *testing.T, base string) *r
 		t.Errorf("gives no reason: %+v", ae)
 	}
 	return ae
+}
+
+// An agent that repeats what it was sent hands none of our secrets on to the IM's server, which deliver looks for.
+func echo(t *testing.T, h Harness) {
+	for _, status := range []int{200, 401, 500} {
+		s := h.serve(t, func(w http.ResponseWriter, r *http.Request) {
+			sent, err := httputil.DumpRequest(r, true)
+			if err != nil {
+				t.Errorf("dump: %v", err)
+			}
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(status)
+			_, _ = w.Write(sent)
+		})
+		if out, err := h.deliver(t.Context(), t, s.URL, Event("evt_1")); err == nil && status != 200 && out.Status != status {
+			t.Errorf("got %d, want %d", out.Status, status)
+		}
+	}
+}
+
+// An answer that is nothing but brackets takes neither the stack nor the relay down, and says nothing.
+func nested(t *testing.T, h Harness) {
+	deep := strings.Repeat("[", 8<<20)
+	for name, line := range map[string]string{"json": deep, "object": strings.Repeat(`{"a":`, 1<<20), "event": "data: " + deep[:900<<10] + "\n\n"} {
+		s := h.serve(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			kind := "application/json"
+			if name == "event" {
+				kind = "text/event-stream"
+			}
+			w.Header().Set("Content-Type", kind)
+			_, _ = io.WriteString(w, line)
+		})
+		if out, _ := h.deliver(t.Context(), t, s.URL, Event("evt_1")); len(out.Replies) > 0 {
+			t.Errorf("%s: said %d replies", name, len(out.Replies))
+		}
+	}
 }
 
 // An agent that does not answer is a time-out, and was reached.

@@ -189,6 +189,11 @@ func (a *Agent) Path() secret.Text { return a.path }
 
 // Deliver makes one attempt.
 func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
+	out, err := a.deliver(ctx, e, attempt)
+	return agent.Hide(out, a.keys.all()...), err
+}
+
+func (a *Agent) deliver(ctx context.Context, e relay.Event, attempt int) (relay.Outcome, error) {
 	v, err := a.wire.Reader.Read(e)
 	if err != nil {
 		return relay.Outcome{}, agent.AttemptError(err)

@@ -33,7 +33,7 @@ func (a *Agent) hand(ctx context.Context, t try) (relay.Outcome, error) {
 		return relay.Outcome{}, agent.AttemptError(err)
 	}
 	if begun != nil {
-		return relay.Outcome{Status: http.StatusOK}, nil
+		return relay.Outcome{Status: http.StatusOK, Unasked: true}, nil
 	}
 	r, err := a.post(ctx, t, a.wire.Timeout, t.event.Ready)
 	if err != nil {

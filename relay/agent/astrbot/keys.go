@@ -114,6 +114,13 @@ func (k *keys) current(ctx context.Context) (string, error) {
 	return key, nil
 }
 
+// all are the keys that nobody else may see.
+func (k *keys) all() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return []string{k.configured, k.key}
+}
+
 func (k *keys) use(key string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

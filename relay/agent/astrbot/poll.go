@@ -20,7 +20,7 @@ func (a *Agent) poll(ctx context.Context, t try) (relay.Outcome, error) {
 		return relay.Outcome{}, agent.AttemptError(err)
 	}
 	if last.Over {
-		return relay.Outcome{Status: http.StatusOK}, nil
+		return relay.Outcome{Status: http.StatusOK, Unasked: true}, nil
 	}
 	ready := t.event.Ready
 	var wait time.Duration
@@ -158,7 +158,7 @@ func (a *Agent) tell(ctx context.Context, t try, replies []relay.Reply, from int
 	}
 	err := a.wire.Outbox.Queue(ctx, relay.Saying{
 		Agent: a.wire.Name, Chat: relay.Chat{Account: t.event.Account, Conversation: t.event.Conversation},
-		EventID: t.event.ID, Replies: replies[from:],
+		EventID: t.event.ID, Sender: t.event.Note.Sender, Replies: replies[from:],
 	})
 	if err != nil {
 		return from

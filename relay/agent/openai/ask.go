@@ -2,6 +2,7 @@ package openai
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -160,7 +161,7 @@ func read(s *egress.Stream) (reply, error) {
 	}
 	body, _ := io.ReadAll(io.LimitReader(s, egress.MaxAnswer)) // the status says it, whatever becomes of the rest
 	r := reply{status: s.Status, contentType: s.Header.Get("Content-Type"), body: body}
-	if gjson.ValidBytes(body) {
+	if json.Valid(body) {
 		r.overflow = overflows(s.Status, gjson.ParseBytes(body))
 	}
 	return r, nil

@@ -137,7 +137,9 @@ func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 		return relay.Outcome{}, agent.AttemptError(err)
 	}
 	if answer, ok := past.answer(e.ID); ok {
-		return said(e, answer), nil
+		out := agent.Hide(said(e, answer), a.config.Token.Reveal())
+		out.Unasked = true
+		return out, nil
 	}
 	q := question{event: e, attempt: attempt, asked: agent.Speech(v), images: images(v), history: past.history(a.turns)}
 	got, err := a.ask(within, &q)
@@ -149,5 +151,5 @@ func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 	}
 	answer := speakable(got.text)
 	a.remember(ctx, session, e, past.with(q.history, turn{Event: e.ID, Asked: q.asked, Answer: answer}))
-	return said(e, answer), nil
+	return agent.Hide(said(e, answer), a.config.Token.Reveal()), nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
-	"github.com/imrelay/imrelay/relay/egress"
 )
 
 const (
@@ -34,29 +33,16 @@ func speakable(text string) string {
 // said is the outcome of an answer. The same text has the same outcome, whether the model was asked or it is remembered.
 func said(e relay.Event, text string) relay.Outcome {
 	return relay.Outcome{
-		Status: http.StatusOK, ContentType: "text/plain; charset=utf-8", Body: []byte(bounded(text)),
+		Status: http.StatusOK, ContentType: "text/plain; charset=utf-8", Body: []byte(text),
 		Replies: agent.Answers(e, text),
 	}
 }
 
 // refused is the outcome of an answer that is none. Servers name the wrong token in their refusals; it is taken out.
 func (a *Agent) refused(r reply) relay.Outcome {
-	body := r.body
-	if token := a.config.Token.Reveal(); token != "" {
-		body = bytes.ReplaceAll(body, []byte(token), []byte(a.config.Token.String()))
-	}
-	return relay.Outcome{
-		Status: r.status, Reason: r.reason, ContentType: r.contentType, Body: []byte(bounded(string(body))),
-		RetryAfter: r.retryAfter,
-	}
-}
-
-// bounded is as much of a text as an outcome holds.
-func bounded(text string) string {
-	if len(text) <= egress.MaxAnswer {
-		return text
-	}
-	return strings.ToValidUTF8(text[:egress.MaxAnswer], "")
+	return agent.Hide(relay.Outcome{
+		Status: r.status, Reason: r.reason, ContentType: r.contentType, Body: r.body, RetryAfter: r.retryAfter,
+	}, a.config.Token.Reveal())
 }
 
 // encode is JSON without the escapes that are for HTML only, which would make six bytes of one.

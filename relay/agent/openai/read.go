@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -96,7 +97,7 @@ func readWhole(in io.Reader) (reply, error) {
 	switch {
 	case len(body) > agent.MaxAnswer:
 		return broken(reasonTooLong), nil
-	case !gjson.ValidBytes(body):
+	case !json.Valid(body):
 		return broken(reasonOther), nil
 	}
 	doc := gjson.ParseBytes(body)
@@ -159,7 +160,7 @@ func (r *reading) take(event sse.Event) {
 	case data == "[DONE]":
 		r.done = true
 		return
-	case !gjson.Valid(data):
+	case !json.Valid([]byte(data)):
 		r.fail(broken(reasonOther))
 		return
 	}

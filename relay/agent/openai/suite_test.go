@@ -76,7 +76,7 @@ func TestSuite(t *testing.T) {
 			{Name: "broken after the end", Status: 200, Says: hello, Answer: answers("text/event-stream",
 				"data: "+delta("hello there", `"stop"`)+"\n\ndata: {\n\n")},
 			{Name: "error with a number", Status: 503, Answer: events(
-				delta("hel", "null"), `{"error":{"message":"hush","code":503}}`, "[DONE]")},
+				delta("hel", "null"), `{"error":{"message":"sk-hush-1 is wrong","code":503}}`, "[DONE]")},
 			{Name: "error with a number as text", Status: 429, Answer: events(`{"error":{"code":"429"}}`)},
 			{Name: "error with a name", Status: 400, Answer: events(`{"error":{"type":"invalid_request_error","code":null}}`)},
 			{Name: "error with an unknown name", Status: 500, Answer: events(`{"error":{"type":"oops","code":200}}`)},
@@ -107,6 +107,6 @@ func TestSuite(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			}},
 		},
-		Secrets: []string{"sk-hush-1", "hush"},
+		Secrets: []string{"sk-hush-1"},
 	})
 }

@@ -29,6 +29,7 @@ const (
 // hooks is a gateway's built-in hook.
 type hooks struct {
 	wire    agent.Wire
+	token   string
 	url     string
 	bearer  *signer.Token
 	channel string
@@ -66,7 +67,7 @@ func newHooks(c Config, w agent.Wire) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use token: %w", err)
 	}
-	return &Agent{mode: &hooks{wire: w, url: at, bearer: bearer, channel: c.Channel}}, nil
+	return &Agent{mode: &hooks{wire: w, url: at, token: c.Token.Reveal(), bearer: bearer, channel: c.Channel}}, nil
 }
 
 // hookURL is the hook's address, of that of the gateway or its own. Errors do not show it.
@@ -118,7 +119,7 @@ func (h *hooks) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 	if reason := failure(answer); reason != "" {
 		out.Status, out.Reason = http.StatusInternalServerError, reason
 	}
-	return out, nil
+	return agent.Hide(out, h.token), nil
 }
 
 // header is that of one attempt.
@@ -141,7 +142,7 @@ func failure(a egress.Answer) string {
 	switch {
 	case a.Status < 200 || a.Status > 299:
 		return ""
-	case !gjson.ValidBytes(a.Body) || gjson.GetBytes(a.Body, "ok").Type != gjson.True:
+	case !json.Valid(a.Body) || gjson.GetBytes(a.Body, "ok").Type != gjson.True:
 		return "the gateway's answer does not say that the run was admitted"
 	}
 	if status := gjson.GetBytes(a.Body, "completion.status"); status.Exists() && status.Str != "ok" {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 
@@ -87,7 +86,7 @@ func outcome(t turn, answer egress.Answer, means func(gjson.Result) meaning) rel
 		root = gjson.ParseBytes(answer.Body)
 	}
 	out := relay.Outcome{
-		Status: answer.Status, ContentType: answer.Header.Get("Content-Type"), Body: shown(answer.Body),
+		Status: answer.Status, ContentType: answer.Header.Get("Content-Type"), Body: answer.Body,
 		RetryAfter: retryAfter(answer.Header, root),
 	}
 	if !success(answer.Status) {
@@ -113,16 +112,4 @@ func retryAfter(h http.Header, root gjson.Result) time.Duration {
 	}
 	n := int(math.Ceil(min(seconds.Num, egress.MaxRetryAfter.Seconds())))
 	return egress.RetryAfter(strconv.Itoa(n), time.Now())
-}
-
-// shown is what the waiting IM server sees of an answer.
-func shown(body []byte) []byte {
-	if len(body) <= egress.MaxAnswer {
-		return body
-	}
-	cut := egress.MaxAnswer
-	for cut > 0 && !utf8.RuneStart(body[cut]) {
-		cut--
-	}
-	return body[:cut]
 }

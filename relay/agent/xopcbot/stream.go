@@ -68,7 +68,7 @@ func (a *Agent) follow(ctx context.Context, t turn, s io.Reader, run string) (re
 	}
 	text = agent.Plain(text)
 	return relay.Outcome{
-		Status: http.StatusOK, ContentType: "text/plain; charset=utf-8", Body: shown([]byte(text)),
+		Status: http.StatusOK, ContentType: "text/plain; charset=utf-8", Body: []byte(text),
 		Replies: agent.Answers(t.event, text),
 	}, nil
 }

@@ -65,6 +65,7 @@ type Agent struct {
 	wire   agent.Wire
 	base   string
 	bearer *signer.Token // nil: no token
+	token  string
 	tell   func(context.Context, turn) (relay.Outcome, error)
 }
 
@@ -87,7 +88,7 @@ func New(c Config, w agent.Wire) (*Agent, error) {
 	if w.StandardWebhooks {
 		return nil, errors.New("standard_webhooks is given, and xopcbot verifies no signature")
 	}
-	a := &Agent{wire: w, base: base}
+	a := &Agent{wire: w, base: base, token: c.Token.Reveal()}
 	if !c.Token.IsZero() {
 		if strings.ContainsFunc(c.Token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
 			return nil, errors.New("token holds a character that no header may")
@@ -142,7 +143,7 @@ func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 	if err != nil {
 		return relay.Outcome{}, agent.AttemptError(err)
 	}
-	return out, nil
+	return agent.Hide(out, a.token), nil
 }
 
 // header is that of every call of an attempt.
