@@ -9,7 +9,7 @@ import { settleInterrupted } from "./interrupted.js";
 import { Ledger } from "./ledger.js";
 import { Sender, SendError } from "./send.js";
 import { CHANNEL, settingsOf } from "./settings.js";
-import { mediumOf, Turn } from "./turn.js";
+import { mediumOf, Memory, Turn } from "./turn.js";
 import { Turns } from "./turns.js";
 import { answerUnavailable, Webhook } from "./webhook.js";
 
@@ -20,12 +20,16 @@ export function createChannel(sdk) {
   let runtime = null;
   let webhook = null;
   let settled = false;
+  let ledger = null;
+  const lanes = new Map();
+  const memory = new Memory();
 
   async function startAccount(ctx) {
     const settings = settingsOf(ctx.cfg);
     if (settings.missing.length > 0) throw new Error(`${CHANNEL}: missing ${settings.missing.join(", ")}`);
-    const turns = new Turns();
-    const ledger = await openLedger(runtime, settings, ctx.log);
+    const turns = new Turns(lanes);
+    ledger ??= await openLedger(runtime, settings, ctx.log);
+    ledger.remember(settings.limits.remembered);
     if (!settled) await settle(ctx);
     const host = {
       channel: ctx.channelRuntime ?? runtime.channel,
@@ -33,6 +37,8 @@ export function createChannel(sdk) {
       accountId: ctx.accountId ?? ACCOUNT,
       settings,
       sender: new Sender(settings),
+      memory,
+      isStopping: () => !turns.isOpen,
       isToolWarning: sdk.isReplyPayloadNonTerminalToolErrorWarning,
     };
     const runTurn = (event, message) => new Turn(host, event, message).run();
@@ -164,7 +170,7 @@ async function sendByAgent(sdk, params, extra) {
     if (outcome === "unknown") throw new Error("the message may have been sent; the relay could not tell");
     return { messageId };
   } catch (error) {
-    const unsent = error instanceof SendError && (error.status !== 0 || error.code === "ECONNREFUSED");
+    const unsent = error instanceof SendError && !error.maybeSent;
     throw unsent ? new sdk.PlatformMessageNotDispatchedError(error.message, { cause: error }) : error;
   }
 }

@@ -10,14 +10,15 @@
 
 import { setTimeout } from "node:timers/promises";
 
-/** A message was not sent. `final` says that trying again cannot help. */
+/** A message was not sent. `final` says that trying again cannot help, `maybeSent` that some try may have arrived. */
 export class SendError extends Error {
-  constructor(code, { status = 0, final = false } = {}) {
+  constructor(code, { status = 0, final = false, maybeSent = false } = {}) {
     super(`send: ${code}`);
     this.name = "SendError";
     this.code = code;
     this.status = status;
     this.final = final;
+    this.maybeSent = maybeSent;
   }
 }
 
@@ -41,12 +42,14 @@ export class Sender {
     const body = JSON.stringify(message);
     const { sendTries, sendSeconds } = this.#settings.limits;
     const until = Date.now() + sendSeconds * 1000;
+    let maybeSent = false;
     for (let tries = 1; ; tries++) {
       const answer = await this.#call({ key, event, body }, until);
+      maybeSent ||= !isSurelyUnsent(answer);
       const result = settle(answer);
       if (result) return result;
       const wait = Math.max(answer.waitMs, Math.min(250 * 2 ** tries, 8000));
-      if (!isWorthTrying(answer) || tries >= sendTries || Date.now() + wait > until) throw errorOf(answer);
+      if (!isWorthTrying(answer) || tries >= sendTries || Date.now() + wait > until) throw errorOf(answer, maybeSent);
       await setTimeout(wait);
     }
   }
@@ -67,7 +70,9 @@ export class Sender {
       });
       return await answerOf(response);
     } catch (error) {
-      return { status: 0, code: error.cause?.code ?? error.name, waitMs: 0, body: {} };
+      // What fetch throws without a code is no trouble of the network: the request cannot be made, or was redirected.
+      const isHopeless = error instanceof TypeError && !error.cause?.code;
+      return { status: 0, code: isHopeless ? "unusable_request" : error.cause?.code ?? error.name, waitMs: 0, body: {} };
     }
   }
 }
@@ -76,7 +81,8 @@ async function answerOf(response) {
   const text = await boundedText(response);
   const body = objectOf(text);
   const wait = Math.max(secondsOf(body.retry_after), secondsOf(response.headers.get("retry-after")));
-  const code = typeof body.error?.code === "string" ? body.error.code.slice(0, 64) : "";
+  const told = body.error?.code;
+  const code = typeof told === "string" && /^[\w.-]{1,64}$/.test(told) ? told : "";
   return { status: response.status, code, waitMs: wait * 1000, body };
 }
 
@@ -118,13 +124,21 @@ function settle({ status, code, body }) {
 
 /** A relay in front of the relay answers 502 while it starts; the relay's own 502 is a refusal for good. */
 function isWorthTrying({ status, code }) {
-  return status === 0 || (AGAIN.has(status) && code !== "upstream_rejected");
+  if (status === 0) return code !== "unusable_request";
+  return AGAIN.has(status) && code !== "upstream_rejected";
+}
+
+/** Nobody was there, or the relay itself said that it did not send. A proxy before it has no codes. */
+function isSurelyUnsent({ status, code }) {
+  if (status === 0) return code === "ECONNREFUSED";
+  return code !== "" && (status === 503 || (status >= 400 && status < 500 && status !== 408 && status !== 409));
 }
 
 /** These are about the message. The others (a wrong token, a wrong path) heal when the operator corrects them. */
 const FINAL = new Set([400, 403, 413, 422, 501, 502]);
 
-function errorOf(answer) {
+function errorOf(answer, maybeSent) {
   const code = answer.code || `status_${answer.status}`;
-  return new SendError(code, { status: answer.status, final: FINAL.has(answer.status) && !isWorthTrying(answer) });
+  const final = FINAL.has(answer.status) && !isWorthTrying(answer);
+  return new SendError(code, { status: answer.status, final, maybeSent });
 }

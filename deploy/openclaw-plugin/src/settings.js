@@ -41,7 +41,7 @@ export function settingsOf(cfg) {
     self: String(merged.self),
     dmPolicy: merged.dmPolicy,
     groupPolicy: merged.groupPolicy || merged.dmPolicy,
-    allowFrom: merged.allowFrom.map(String),
+    allowFrom: [merged.allowFrom ?? []].flat().map(String),
     ack: merged.ack,
     limits: merged.limits,
   };
@@ -52,7 +52,14 @@ export function settingsOf(cfg) {
 function missingOf(settings) {
   const missing = [];
   if (settings.secrets.length === 0) missing.push("webhookSecret");
-  if (settings.apiBase === "") missing.push("apiBase");
+  if (!isAddress(settings.apiBase)) missing.push("apiBase");
   if (settings.botToken === "") missing.push("botToken");
   return missing;
+}
+
+/** An address that can be called: with a user and a password in it, it cannot. */
+function isAddress(text) {
+  if (!/^https?:/i.test(text) || !URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username === "" && password === "";
 }

@@ -4,6 +4,9 @@
  * The context carries no message id on purpose. By that id OpenClaw would take the relay's next attempt after a failure
  * for a repeat and answer nothing, and would resume an interrupted turn by itself after a restart, while the relay
  * repeats it too. Repeats are the ledger's and the relay's business here; `replyToMessageId` is set by the plugin.
+ *
+ * Replies are gathered and go out when the agent is done: a run that failed has sent nothing, so the next one may word them
+ * anew. If sending them fails, they are kept, and the next attempt sends the same without another run.
  */
 
 import { CHANNEL } from "./settings.js";
@@ -19,16 +22,55 @@ export class TurnFailed extends Error {
   }
 }
 
-/** What went wrong inside OpenClaw, for the log: its names and words, but nothing that quotes the message. */
-export function causeOf(error, message) {
+/** What went wrong inside OpenClaw, for the log: names and codes only, for an error's words may quote the message. */
+export function causeOf(error) {
   const causes = [];
-  for (let e = error.cause; e && causes.length < 3; e = e.cause) causes.push(`${e.name ?? "Error"}: ${e.message ?? ""}`);
-  const line = causes.join("; ").replaceAll(/\s+/g, " ").slice(0, 300);
-  return message.text !== "" && line.includes(message.text.replaceAll(/\s+/g, " ")) ? "" : line;
+  for (let e = error.cause; e && causes.length < 3; e = e.cause) causes.push([e.name, e.code].filter(isName).join(" ") || "Error");
+  return causes.join("; ");
 }
 
-/** What OpenClaw says in place of an answer when a restart takes the turn away; it is marked by nothing else. */
-const RESTARTING = /^⚠️ Gateway is (restarting|draining)/;
+function isName(word) {
+  return typeof word === "string" && /^[\w.-]{1,64}$/.test(word);
+}
+
+/**
+ * What OpenClaw says in place of an answer when a restart takes the turn away. Nothing else marks it, and an agent can be
+ * made to say it, so it counts once for an event.
+ */
+const RESTARTING = "⚠️ Gateway is restarting. Please wait a few seconds and try again.";
+
+/** What the turns of a process know of each other: replies that wait to be sent, and events that a restart put off. */
+export class Memory {
+  #unsent = new Map();
+  #putOff = new Set();
+
+  /** Keeps the replies of an event. */
+  keep(event, replies) {
+    this.#unsent.set(event, replies);
+    forgetOldest(this.#unsent);
+  }
+
+  /** Takes out the replies that were kept for an event. */
+  take(event) {
+    const replies = this.#unsent.get(event);
+    this.#unsent.delete(event);
+    return replies;
+  }
+
+  /** Notes that a restart put an event off, and says whether that is news. */
+  putOff(event) {
+    const isNew = !this.#putOff.has(event);
+    this.#putOff.add(event);
+    forgetOldest(this.#putOff);
+    return isNew;
+  }
+}
+
+const MEMORY = 256;
+
+function forgetOldest(all) {
+  if (all.size > MEMORY) all.delete(all.keys().next().value);
+}
 
 /** Errors by which the gateway says that it takes no work: it drains, or is still busy with its state after the start. */
 const NOT_NOW = new Set(["GatewayDrainingError", "CommandLaneClearedError", "StateDatabaseCoordinatorContentionError"]);
@@ -37,10 +79,10 @@ export class Turn {
   #host;
   #event;
   #message;
-  #replies = 0;
+  #replies = [];
   #failure = null;
 
-  /** `host` is {channel, cfg, accountId, settings, sender, isToolWarning}; `event` is the ledger's key. */
+  /** `host` is {channel, cfg, accountId, settings, sender, memory, isStopping, isToolWarning}; `event` is the ledger's key. */
   constructor(host, event, message) {
     this.#host = host;
     this.#event = event;
@@ -49,15 +91,28 @@ export class Turn {
 
   /** Runs the turn. Returns {replies} or {ignored}; throws Unavailable, TurnFailed or SendError. */
   async run() {
+    const kept = this.#host.memory.take(this.#event);
+    if (kept) return this.#send(kept);
     try {
       const plan = await this.#plan();
       if (plan.ignored) return plan;
       const result = await this.#host.channel.inbound.dispatch(plan);
       this.#check(result);
-      return { replies: this.#replies };
     } catch (error) {
       throw translate(this.#failure ?? error);
     }
+    return this.#send(this.#replies);
+  }
+
+  /** Sends the replies in order, none after one that failed. */
+  async #send(replies) {
+    try {
+      for (const [i, reply] of replies.entries()) await this.#host.sender.send(`${this.#event}/${i + 1}`, reply, this.#event);
+    } catch (error) {
+      if (!error.final) this.#host.memory.keep(this.#event, replies);
+      throw translate(error);
+    }
+    return { replies: replies.length };
   }
 
   async #plan() {
@@ -80,6 +135,7 @@ export class Turn {
       },
       replyOptions: {
         sourceReplyDeliveryMode: "automatic",
+        disableBlockStreaming: true,
         // In a session that is busy (a cron run, a shared session) OpenClaw would take the message into the run that is
         // on, or queue it in memory, and end the turn: acknowledged, but not done. It is told to queue, and may not.
         queueModeOverride: "followup",
@@ -127,7 +183,7 @@ export class Turn {
       },
       reply: { to: conversation, originatingTo: conversation },
       message: { body, bodyForAgent: body, rawBody: body, commandBody: body, senderLabel: nickname || sender },
-      media: media.map(({ type, url }) => ({ url, kind: { voice: "audio", file: "document" }[type] ?? type })),
+      media: media.map(({ type, url }) => ({ url, kind: MEDIA_KINDS.get(type) ?? type })),
       access: {
         commands: ingress.commandAccess,
         ...(group ? { mentions: { canDetectMention: true, wasMentioned: mentioned } } : {}),
@@ -136,20 +192,22 @@ export class Turn {
     });
   }
 
-  /** Sends one reply. What is no answer (thinking, progress) stays here; an error in place of an answer fails the turn. */
+  /** Takes one reply. What is no answer (thinking, progress) stays here; an error in place of an answer fails the turn. */
   async #deliver(payload, info) {
+    if (this.#failure) throw this.#failure;
     if (isAside(payload, info)) return { visibleReplySent: false };
     const text = typeof payload.text === "string" ? payload.text : "";
-    if (RESTARTING.test(text)) throw this.#fail(new Unavailable());
+    if (this.#isPutOff(text)) throw this.#fail(new Unavailable());
     if (payload.isError && !this.#host.isToolWarning(payload)) throw this.#fail(new TurnFailed("agent_failed"));
     const message = this.#reply(text, mediaOf(payload));
     if (!message) return { visibleReplySent: false };
-    try {
-      const sent = await this.#host.sender.send(`${this.#event}/${++this.#replies}`, message, this.#event);
-      return { visibleReplySent: true, content: text, ...(sent.messageId ? { messageIds: [sent.messageId] } : {}) };
-    } catch (error) {
-      throw this.#fail(error);
-    }
+    this.#replies.push(message);
+    return { visibleReplySent: true, content: text };
+  }
+
+  #isPutOff(text) {
+    if (text.trim() !== RESTARTING) return false;
+    return this.#host.memory.putOff(this.#event) || this.#host.isStopping();
   }
 
   /** The request for a reply, null if nothing is left to say. */
@@ -183,6 +241,9 @@ export class Turn {
     if (failed) throw new TurnFailed("delivery_failed");
   }
 }
+
+/** What OpenClaw calls the media that it calls otherwise. */
+const MEDIA_KINDS = new Map([["voice", "audio"], ["file", "document"]]);
 
 /** What is not meant for the chat. A final notice is: it is all that a command such as /new answers. */
 function isAside(payload, { kind }) {

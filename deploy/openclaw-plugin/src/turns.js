@@ -16,9 +16,14 @@ export class Unavailable extends Error {
 export class Turns {
   #jobs = [];
   #wake = () => {};
-  #lanes = new Map();
+  #lanes;
   #running = new Set();
   #open = false;
+
+  /** `lanes` are the ends of the lanes, which outlive an account: what it has left running is waited for by the next one. */
+  constructor(lanes = new Map()) {
+    this.#lanes = lanes;
+  }
 
   /** Says whether jobs are taken. */
   get isOpen() {

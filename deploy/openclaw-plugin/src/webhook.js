@@ -119,7 +119,7 @@ export class Webhook {
       this.#log.info(`turn ${outcome}: event=${key} replies=${result.outcome?.replies ?? 0} ms=${Date.now() - started}`);
       return result;
     } catch (error) {
-      const cause = causeOf(error, message);
+      const cause = causeOf(error);
       const took = `ms=${Date.now() - started}${cause && ` cause=${JSON.stringify(cause)}`}`;
       this.#log.warn(`turn failed: event=${key} reason=${error.code ?? error.name} ${took}`);
       throw error;
