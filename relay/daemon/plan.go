@@ -85,7 +85,7 @@ func (p *plan) mistake(key string, err error) {
 	if err == nil {
 		return
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this very error is looked at, no cause of it
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			p.mistake(key, e)
 		}

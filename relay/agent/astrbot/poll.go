@@ -22,15 +22,14 @@ func (a *Agent) poll(ctx context.Context, t try) (relay.Outcome, error) {
 	if last.Over {
 		return relay.Outcome{Status: http.StatusOK, Unasked: true}, nil
 	}
-	ready := t.event.Ready
 	var wait time.Duration
 	// While the plugin surely knows of the run, asking begins none. One look then is enough.
 	if last.Begun != 0 && last.age() < a.times.window {
-		r, err := a.post(ctx, t, a.wire.Timeout, ready)
+		r, err := a.post(ctx, t, a.wire.Timeout, t.event.Ready)
 		if err != nil || !r.pending {
 			return a.settle(ctx, t, r, err)
 		}
-		ready, wait = nil, a.times.patience
+		wait = a.times.patience
 	}
 	for {
 		if wait = max(wait, last.wait(a.times)); wait > 0 {
@@ -39,10 +38,10 @@ func (a *Agent) poll(ctx context.Context, t try) (relay.Outcome, error) {
 			}
 		}
 		var r reading
-		if r, last, err = a.begin(ctx, t, last, ready); err != nil || !r.pending {
+		if r, last, err = a.begin(ctx, t, last); err != nil || !r.pending {
 			return a.settle(ctx, t, r, err)
 		}
-		ready, wait = nil, a.times.patience
+		wait = a.times.patience
 	}
 }
 
@@ -62,9 +61,9 @@ func (a *Agent) await(ctx context.Context, wait time.Duration) (out relay.Outcom
 	return relay.Outcome{}, false, nil
 }
 
-// begin makes a post that may begin a run, and remembers so before. What surely began none is forgotten again.
-func (a *Agent) begin(ctx context.Context, t try, last run, ready func() error) (reading, run, error) {
-	if ready != nil {
+// begin makes a post that may begin a run, if the event is still ours, and remembers so before. What surely began none is forgotten again.
+func (a *Agent) begin(ctx context.Context, t try, last run) (reading, run, error) {
+	if ready := t.event.Ready; ready != nil {
 		// A relay that lost the event does not write about it either.
 		if err := ready(); err != nil {
 			return reading{}, last, &relay.AttemptError{Unreachable: true, Reason: "the event is another relay's", Err: err}
@@ -74,7 +73,7 @@ func (a *Agent) begin(ctx context.Context, t try, last run, ready func() error) 
 	if err := a.saveRun(ctx, t.event.ID, next); err != nil {
 		return reading{}, last, err
 	}
-	r, err := a.post(ctx, t, a.wire.Timeout, ready)
+	r, err := a.post(ctx, t, a.wire.Timeout, t.event.Ready)
 	if begunNone(r, err) {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()

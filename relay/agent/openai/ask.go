@@ -82,7 +82,6 @@ func (a *Agent) ask(ctx context.Context, q *question) (reply, error) {
 	default:
 		return r, nil
 	}
-	q.event.Ready = nil // it was asked before the first byte, which has left
 	return a.call(ctx, *q)
 }
 

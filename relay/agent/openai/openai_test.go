@@ -299,21 +299,26 @@ func TestSilent(t *testing.T) {
 	}
 }
 
-// A relay is asked for its right to the event before the first byte only: what has left has left.
-func TestReadyOnce(t *testing.T) {
+// A relay is asked for its right to the event before every request: one that was frozen between two has no model run for
+// what is another's.
+func TestReadyEachTime(t *testing.T) {
 	t.Parallel()
 	s := start(t, openaitest.Options{Blind: true}, nil)
 	e := event("evt_1", "")
 	e.Note.Kind, e.Body = "image", []byte(`{"image":"https://img.invalid/cat.png"}`)
-	asked := 0
+	asked, lost := 0, errors.New("lost")
 	e.Ready = func() error {
 		if asked++; asked > 1 {
-			return errors.New("lost")
+			return lost
 		}
 		return nil
 	}
-	if got, want := s.says(t, e), "re(0,0): [image]"; got != want || asked != 1 {
-		t.Errorf("got %q, asked %d times, want %q, once", got, asked, want)
+	if out, err := s.agent.Deliver(t.Context(), e, 1); !errors.Is(err, lost) || asked != 2 || len(s.fake.Requests()) != 1 {
+		t.Errorf("got %+v, %v, asked %d times", out, err, asked)
+	}
+	e.Ready = func() error { return nil }
+	if got, want := s.says(t, e), "re(0,0): [image]"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
