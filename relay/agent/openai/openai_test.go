@@ -459,7 +459,7 @@ func TestLarge(t *testing.T) {
 			t.Parallel()
 			s := start(t, openaitest.Options{}, nil)
 			memory := &sized{Memory: s.Wire.Memory}
-			s.Wire.Memory = memory
+			s.Wire.Memory, s.Wire.Timeout = memory, time.Minute // what is looked at is the size, on a busy machine too
 			s.agent = s.make(t, s.Wire, nil)
 			var answers []string
 			for _, id := range []string{"evt_1", "evt_2"} {
