@@ -43,8 +43,14 @@ describe("the channel", { concurrency: true }, () => {
     const params = (cfg) => ({ cfg, to: "wxid_ann", text: "hi" });
     const surely = await outbound(t, [403]);
     await assert.rejects(surely.send.sendText(params(surely.cfg)), PlatformMessageNotDispatchedError);
-    const perhaps = await outbound(t, [{ status: 504 }]);
-    await assert.rejects(perhaps.send.sendText(params(perhaps.cfg)), (e) => !(e instanceof PlatformMessageNotDispatchedError));
+    for (const script of [[{ status: 504 }], [409, 409], [500, 500], ["lost", 503], [{ status: 503, body: "proxy" }, { status: 503, body: "proxy" }]]) {
+      const perhaps = await outbound(t, script);
+      const isOpen = (e) => !(e instanceof PlatformMessageNotDispatchedError);
+      await assert.rejects(perhaps.send.sendText(params(perhaps.cfg)), isOpen, JSON.stringify(script));
+    }
+    const nobody = await outbound(t, []);
+    await nobody.relay.close();
+    await assert.rejects(nobody.send.sendText(params(nobody.cfg)), PlatformMessageNotDispatchedError);
   });
 
   test("the account is configured when the three needed settings are there", () => {
@@ -58,6 +64,23 @@ describe("the channel", { concurrency: true }, () => {
   test("nobody may write unless the operator says so", () => {
     const settings = settingsOf({ channels: { wechat_abot: {} } });
     assert.deepEqual([settings.dmPolicy, settings.groupPolicy, settings.allowFrom], ["allowlist", "allowlist", []]);
+  });
+
+  test("who may write, as OpenClaw asks it", async (t) => {
+    const { cfg, plugin } = await outbound(t);
+    const account = plugin.config.resolveAccount({ channels: { wechat_abot: { ...cfg.channels.wechat_abot, allowFrom: ["ann", 7] } } });
+    assert.deepEqual(plugin.security.dm.resolveAllowFrom(account), ["ann", "7"]);
+    assert.deepEqual(plugin.config.resolveAllowFrom({ cfg }), []);
+    assert.equal(plugin.security.dm.resolvePolicy(account), "open");
+  });
+
+  test("settings that are nearly right", () => {
+    const of = (section) => settingsOf({ channels: { wechat_abot: { webhookSecret: "s", apiBase: "http://r/api", botToken: "b", ...section } } });
+    assert.deepEqual(of({ allowFrom: null }).allowFrom, []);
+    assert.deepEqual(of({ allowFrom: "*" }).allowFrom, ["*"]);
+    for (const apiBase of ["http://u:p@r/api", "http://u@r", "ftp://r", "r:80"]) assert.deepEqual(of({ apiBase }).missing, ["apiBase"], apiBase);
+    const { pattern } = manifest.channelConfigs.wechat_abot.schema.properties.apiBase;
+    assert.deepEqual(["http://r:1/api", "https://r", "http://u:p@r/api"].map((url) => new RegExp(pattern).test(url)), [true, true, false]);
   });
 
   test("manifest, settings and READMEs name the same keys", async () => {

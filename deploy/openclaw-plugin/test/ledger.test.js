@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -75,4 +75,52 @@ test("a file that cannot be written costs a warning, not a turn", async (t) => {
   assert.deepEqual(await ledger.run("a", async () => "made"), { duplicate: false, outcome: "made" });
   assert.deepEqual(await ledger.run("a", async () => "made"), { duplicate: true });
   assert.equal(warnings.length, 1);
+});
+
+test("one bad line does not cost the rest", async (t) => {
+  const file = join(await folderOf(t), "done");
+  await writeFile(file, "a\n%zz\n\nb\n");
+  for (let i = 0; i < 2; i++) {
+    const ledger = new Ledger({ remembered: 10, warn: assert.fail });
+    await ledger.open(file);
+    await ledger.run("c", async () => {});
+    assert.deepEqual(["a", "b", "c", "%zz", ""].map((key) => ledger.isDone(key)), [true, true, true, false, false]);
+  }
+});
+
+test("a write that failed is made up for by the next", async (t) => {
+  const folder = await folderOf(t);
+  const file = join(folder, "done");
+  const warnings = [];
+  const first = new Ledger({ remembered: 10, warn: (line) => warnings.push(line) });
+  await first.open(file);
+  await first.run("a", async () => {});
+  await rename(file, `${file}.aside`);
+  await mkdir(file); // a folder cannot be appended to
+  await first.run("b", async () => {});
+  await first.run("b2", async () => {});
+  assert.equal(warnings.length, 1);
+  await rmdir(file);
+  await first.run("c", async () => {});
+  const second = new Ledger({ remembered: 10 });
+  await second.open(file);
+  assert.deepEqual(["a", "b", "b2", "c"].map((key) => second.isDone(key)), [true, true, true, true]);
+});
+
+test("only its owner can read the file", async (t) => {
+  const file = join(await folderOf(t), "state", "done");
+  const ledger = new Ledger({ remembered: 2 });
+  for (const key of ["a", "b", "c", "d", "e", "f"]) {
+    if (key === "a") await ledger.open(file);
+    await ledger.run(key, async () => {});
+    assert.equal((await stat(file)).mode & 0o777, 0o600, key);
+  }
+});
+
+test("fewer keys are remembered from now on", async () => {
+  const ledger = new Ledger({ remembered: 10 });
+  for (const key of ["a", "b", "c"]) await ledger.run(key, async () => {});
+  ledger.remember(2);
+  await ledger.run("d", async () => {});
+  assert.deepEqual(["a", "b", "c", "d"].map((key) => ledger.isDone(key)), [false, false, true, true]);
 });

@@ -121,6 +121,24 @@ describe("sending", { concurrency: true }, () => {
     assert.equal(relay.calls.length, 1);
   });
 
+  test("an answer that never comes is waited for no longer than the time", async (t) => {
+    const relay = await startRelay(t, ["mute"]);
+    const started = Date.now();
+    const sending = senderFor(relay, { sendSeconds: 0.5 }).send("k", MESSAGE);
+    await assert.rejects(sending, { code: "TimeoutError", maybeSent: true });
+    assert.ok(Date.now() - started < 3000);
+  });
+
+  test("what cannot be requested is not tried again", async (t) => {
+    const relay = await startRelay(t, [{ status: 307, headers: { location: "/elsewhere" } }]);
+    const started = Date.now();
+    for (const apiBase of [relay.apiBase.replace("//", "//u:p@"), relay.apiBase]) {
+      await assert.rejects(senderFor({ apiBase }).send("k", MESSAGE), { code: "unusable_request" });
+    }
+    assert.ok(Date.now() - started < 1000, "it was tried again");
+    assert.equal(relay.calls.length, 1);
+  });
+
   test("an error tells neither token nor text", async (t) => {
     const relay = await startRelay(t, [400]);
     const error = await senderFor(relay).send("k", { to: "a", text: "a private word" }).catch((e) => e);

@@ -10,6 +10,8 @@ const echo = (ctx, deliver) => deliver({ text: `echo ${ctx.message.rawBody}` });
 
 const silent = async () => {};
 
+const RESTARTING = "⚠️ Gateway is restarting. Please wait a few seconds and try again.";
+
 /** A gateway and the relay that its replies go to. */
 async function pair(t, { script, agent = echo, ...rest } = {}) {
   const relay = await startRelay(t, script);
@@ -421,6 +423,13 @@ describe("the webhook", { concurrency: true }, () => {
     assert.deepEqual((await post(gateway, text("hello", { from: "wxid_eve" }), { id: "2" })).body, { ok: true, ignored: "not_allowed" });
   });
 
+  test("who may write in groups", async (t) => {
+    const { gateway } = await pair(t, { section: { groupPolicy: "allowlist", allowFrom: ["ann"] } });
+    const said = (sender) => post(gateway, { id: sender, from: sender, chat: "room", group: true, text: "hi" }, { id: sender });
+    assert.deepEqual((await said("ann")).body, { ok: true, replies: 1 });
+    assert.deepEqual((await said("eve")).body, { ok: true, ignored: "not_allowed" });
+  });
+
   test("what starts no turn is taken all the same", async (t) => {
     const { gateway } = await pair(t, { section: { self: "wxid_robot" } });
     const rows = [
@@ -475,6 +484,79 @@ describe("the webhook", { concurrency: true }, () => {
     assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).status, 500);
     assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).status, 200);
     assert.deepEqual([...relay.sent.values()].map((m) => m.text), ["answer 2"]);
+  });
+
+  test("a run that failed has sent nothing", async (t) => {
+    let run = 0;
+    const agent = async (ctx, deliver) => {
+      if (++run === 1) {
+        await deliver({ text: "Part one." }, "block");
+        throw new Error("died");
+      }
+      await deliver({ text: "Part one. Part two: the actual answer." });
+    };
+    const { relay, gateway } = await pair(t, { agent });
+    assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).status, 500);
+    assert.equal(relay.calls.length, 0);
+    assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).status, 200);
+    assert.deepEqual(relay.calls.map((c) => c.body.text), ["Part one. Part two: the actual answer."]);
+  });
+
+  test("OpenClaw is told to send no blocks", async (t) => {
+    const { gateway } = await pair(t);
+    await post(gateway, text("hello"), { id: "evt_1" });
+    assert.equal(gateway.plans[0].replyOptions.disableBlockStreaming, true);
+  });
+
+  test("after a reply that failed none is sent; the next attempt sends the same, without another run", async (t) => {
+    const agent = async (ctx, deliver) => {
+      for (const n of [1, 2, 3]) await deliver({ text: `${n} of run ${gateway.turns.length}` });
+    };
+    const { relay, gateway } = await pair(t, { agent, script: [200, 503], section: { limits: { sendTries: 1 } } });
+    assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).status, 500);
+    assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).status, 200);
+    assert.deepEqual([...relay.sent.values()].map((m) => m.text), ["1 of run 1", "2 of run 1", "3 of run 1"]);
+    assert.equal(gateway.turns.length, 1);
+  });
+
+  test("a restart in the middle of the replies: 503, and nothing was sent", async (t) => {
+    const agent = async (ctx, deliver) => {
+      await deliver({ text: "answer" });
+      await deliver({ text: RESTARTING });
+    };
+    const { relay, gateway } = await pair(t, { agent });
+    assert.equal((await post(gateway, text("hello"), { id: "evt_1" })).status, 503);
+    assert.equal(relay.calls.length, 0);
+  });
+
+  test("who makes the agent speak of a restart gets what it says", async (t) => {
+    const { relay, gateway } = await pair(t);
+    const agentSays = (words) => post(gateway, text(words), { id: `evt_${words.length}` });
+    assert.equal((await agentSays(`${RESTARTING} said Bob`)).status, 200);
+    assert.equal(relay.sent.size, 1);
+    const { gateway: parrot } = await pair(t, { agent: (ctx, deliver) => deliver({ text: RESTARTING }) });
+    const statuses = [];
+    for (let i = 0; i < 2; i++) statuses.push((await post(parrot, text("hello"), { id: "evt_1" })).status);
+    assert.deepEqual(statuses, [503, 200]);
+  });
+
+  test("an account that is started again waits for what the last one left running", { timeout: 20_000 }, async (t) => {
+    const { open, passed } = gate();
+    const { relay, gateway } = await pair(t, { agent: async (ctx, deliver) => {
+      await passed;
+      await deliver({ text: `re ${ctx.message.rawBody}` });
+    } });
+    const first = post(gateway, text("one"), { id: "evt_1" });
+    while (gateway.turns.length < 1) await sleep(5);
+    await gateway.stopAccount();
+    gateway.startAccount();
+    while (gateway.status.at(-1).ready !== true) await sleep(5);
+    const later = [post(gateway, text("one"), { id: "evt_1" }), post(gateway, text("two"), { id: "evt_2" })];
+    await sleep(200); // lets them start, which they must not
+    assert.equal(gateway.turns.length, 1);
+    open();
+    assert.deepEqual((await Promise.all([first, ...later])).map((a) => a.status), [200, 200, 200]);
+    assert.deepEqual([...relay.sent.values()].map((m) => m.text), ["re one", "re two"]);
   });
 
   test("media go by their URLs, what only this machine can read does not", async (t) => {

@@ -34,7 +34,7 @@ export function draining() {
 
 /** Starts a gateway with the channel. `agent(ctx, deliver)` is the agent; `section` is laid over the channel's settings. */
 export async function startGateway(t, { agent, apiBase = "http://127.0.0.1:9", section = {}, sessions = {}, session, folder, start = true }) {
-  const gateway = { turns: [], inScope: [], status: [], log: [] };
+  const gateway = { turns: [], plans: [], status: [], log: [] };
   const channel = createChannel(sdk);
   const stateDir = folder ?? (await mkdtemp(join(tmpdir(), "wechat-abot-")));
   gateway.sessions = sessions;
@@ -43,7 +43,7 @@ export async function startGateway(t, { agent, apiBase = "http://127.0.0.1:9", s
   gateway.cfg = { channels: { wechat_abot: settings }, session };
   gateway.plugin = channel.plugin;
   gateway.stateDir = stateDir;
-  const stopping = new AbortController();
+  let stopping = new AbortController();
   const run = () => channel.plugin.gateway.startAccount({
     cfg: gateway.cfg,
     accountId: "default",
@@ -56,6 +56,10 @@ export async function startGateway(t, { agent, apiBase = "http://127.0.0.1:9", s
   gateway.stopAccount = async () => {
     stopping.abort();
     await gateway.account;
+  };
+  gateway.startAccount = () => {
+    stopping = new AbortController();
+    gateway.account = run();
   };
   const server = createServer((req, res) => requests.run({ req }, () => channel.handle(req, res)));
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -98,8 +102,10 @@ function sessionStore(sessions) {
   };
 }
 
-function ingressOf({ conversation, subject, dmPolicy, groupPolicy, allowFrom }) {
-  const policy = conversation.kind === "group" ? groupPolicy : dmPolicy;
+function ingressOf({ conversation, subject, dmPolicy, groupPolicy, ...lists }) {
+  const isGroup = conversation.kind === "group";
+  const policy = isGroup ? groupPolicy : dmPolicy;
+  const allowFrom = isGroup ? lists.groupAllowFrom : lists.allowFrom;
   const allowed = policy === "open" || (policy === "allowlist" && allowFrom.includes(subject.stableId));
   return { ingress: { admission: allowed ? "dispatch" : "drop" }, commandAccess: { authorized: false } };
 }
@@ -107,6 +113,7 @@ function ingressOf({ conversation, subject, dmPolicy, groupPolicy, allowFrom }) 
 async function dispatch(gateway, agent, plan) {
   if (requests.getStore()) throw draining();
   gateway.turns.push(plan.ctxPayload);
+  gateway.plans.push(plan);
   if (gateway.busy) return { admission: { kind: "dispatch" }, dispatched: true, dispatchResult: await busy(gateway, plan) };
   const failedCounts = {};
   const deliver = async (payload, kind = "final") => {

@@ -4,8 +4,8 @@ import { createServer } from "node:http";
 
 /**
  * Starts a relay. `script` are the answers of the first calls, then all is well: a number (a status), an object
- * {status, body, headers}, "hangup" (closes without a byte), "lost" (sends the message and closes), "garbage" (200, no
- * JSON).
+ * {status, body, headers}, "hangup" (closes without a byte), "lost" (sends the message and closes), "mute" (never
+ * answers), "garbage" (200, no JSON).
  */
 export async function startRelay(t, script = []) {
   const relay = { calls: [], sent: new Map(), script: [...script] };
@@ -31,6 +31,7 @@ export async function startRelay(t, script = []) {
 function answer(relay, call, res) {
   const act = relay.script.shift() ?? 200;
   if (act === "hangup") return res.destroy();
+  if (act === "mute") return undefined;
   if (act === "garbage") return write(res, 200, {}, "<html>");
   if (typeof act === "number" && act !== 200) return write(res, act, {}, JSON.stringify({ error: { code: `code_${act}` } }));
   if (typeof act === "object") return write(res, act.status, act.headers ?? {}, JSON.stringify(act.body ?? {}));
