@@ -3,12 +3,20 @@ package nekro_test
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/imrelay/imrelay/relay"
+	"github.com/imrelay/imrelay/relay/agent"
 	"github.com/imrelay/imrelay/relay/agent/nekro/nekrotest"
 )
+
+var link = relay.Media{Type: "image", URL: "https://x.test/1.png"}
+
+func links(n int) []any {
+	return slices.Repeat([]any{map[string]any{"type": link.Type, "url": link.URL}}, n)
+}
 
 // What Nekro wants sent is taken as text, or refused whole.
 func TestSegments(t *testing.T) {
@@ -31,6 +39,23 @@ func TestSegments(t *testing.T) {
 			[]any{map[string]any{"type": "image", "url": "https://x.test/1.png", "name": "1.png"}},
 			&relay.Reply{Media: []relay.Media{{Type: "image", URL: "https://x.test/1.png", Name: "1.png"}}},
 		},
+		"long names": {
+			alice,
+			[]any{
+				map[string]any{"type": "at", "user_id": "u1", "nickname": strings.Repeat("B", 1000)}, text("hi"),
+				map[string]any{"type": "file", "url": "http://x.test/1", "name": strings.Repeat("n", 1000)},
+			},
+			&relay.Reply{
+				Text:  "@" + strings.Repeat("B", 64) + " hi",
+				Media: []relay.Media{{Type: "file", URL: "http://x.test/1", Name: strings.Repeat("n", 64)}},
+			},
+		},
+		"as many files as may be": {alice, links(agent.MaxMedia), &relay.Reply{Media: slices.Repeat([]relay.Media{link}, agent.MaxMedia)}},
+		"more files":              {alice, links(agent.MaxMedia + 1), nil},
+		"long address": {
+			alice, []any{map[string]any{"type": "image", "url": "https://x.test/" + strings.Repeat("x", 5000)}}, nil,
+		},
+		"no host":     {alice, []any{map[string]any{"type": "image", "url": "https://"}}, nil},
 		"bytes":       {alice, []any{text("see"), map[string]any{"type": "image", "base64_url": "data:image/png;base64,AA=="}}, nil},
 		"local file":  {alice, []any{map[string]any{"type": "file", "url": "file:///etc/passwd"}}, nil},
 		"odd":         {alice, []any{map[string]any{"type": "sticker", "url": "https://x.test/1.png"}}, nil},
@@ -58,8 +83,7 @@ func TestSegments(t *testing.T) {
 			continue
 		}
 		reply := sent[0].Replies[0]
-		if reply.Text != tc.want.Text || len(reply.Media) != len(tc.want.Media) ||
-			len(reply.Media) > 0 && reply.Media[0] != tc.want.Media[0] {
+		if reply.Text != tc.want.Text || !slices.Equal(reply.Media, tc.want.Media) {
 			t.Errorf("%s: got %+v, want %+v", name, reply, tc.want)
 		}
 	}

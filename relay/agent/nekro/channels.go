@@ -58,7 +58,9 @@ type channels struct {
 
 	mu     sync.Mutex
 	loaded bool
-	state  channelState
+	// unsaved says that the state is not what is remembered.
+	unsaved bool
+	state   channelState
 }
 
 // channelState is what is remembered.
@@ -86,25 +88,27 @@ func (c *channels) load(ctx context.Context, m agent.Memory) error {
 		return fmt.Errorf("load channels: %w", err)
 	}
 	var state channelState
-	if value != nil {
-		if err := json.Unmarshal(value, &state); err != nil {
-			return fmt.Errorf("load channels: %w", err)
-		}
+	// What cannot be read is of no use tomorrow either: the channels come again with their messages.
+	if value != nil && json.Unmarshal(value, &state) != nil {
+		state = channelState{}
 	}
-	c.state, c.loaded = state, true
+	c.state, c.loaded, c.unsaved = state, true, false
 	return nil
 }
 
-// add remembers a channel, durably.
+// add remembers a channel, durably while there are few. Where more are in use than can be remembered, nearly every event
+// adds one: they are saved from time to time.
 func (c *channels) add(ctx context.Context, m agent.Memory, channel string) error {
 	c.mu.Lock()
 	known := slices.Contains(c.state.Names, channel)
+	full := len(c.state.Names) >= mostChannels
 	if !known {
+		c.unsaved = true
 		c.state.Names = append(c.state.Names, channel)
 		c.state.Names = slices.Clone(c.state.Names[max(len(c.state.Names)-mostChannels, 0):])
 	}
 	c.mu.Unlock()
-	if known {
+	if known || full {
 		return nil
 	}
 	err := c.save(ctx, m)
@@ -121,11 +125,15 @@ func (c *channels) save(ctx context.Context, m agent.Memory) error {
 	defer c.saving.Unlock()
 	c.mu.Lock()
 	value, err := json.Marshal(c.state)
+	c.unsaved = false
 	c.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("encode channels: %w", err)
 	}
 	if err := m.Save(ctx, memoryName, value, memoryFor); err != nil {
+		c.mu.Lock()
+		c.unsaved = true
+		c.mu.Unlock()
 		return fmt.Errorf("remember channels: %w", err)
 	}
 	return nil
@@ -136,7 +144,14 @@ func (c *channels) became(client string) (before string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before, c.state.Client = c.state.Client, client
+	c.unsaved = true
 	return before
+}
+
+func (c *channels) changed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unsaved
 }
 
 func (c *channels) all() []string {
@@ -147,27 +162,54 @@ func (c *channels) all() []string {
 
 // people are who spoke.
 type people struct {
-	mu   sync.Mutex
-	byID map[string]person
+	mu    sync.Mutex
+	known int
+	byID  map[string][]person
 }
 
-type person struct{ name, account string }
+// person is what somebody was called last at an account. Accounts of different IMs may have the same id for two people.
+type person struct{ account, name string }
 
 func (p *people) met(v relay.Envelope, account string) {
-	if v.Sender == "" || v.Nickname == "" {
+	name := agent.Label(v.Nickname)
+	if v.Sender == "" || len(v.Sender) > maxID || name == "" {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.byID == nil || len(p.byID) >= mostPeople {
-		p.byID = map[string]person{}
+	if p.byID == nil || p.known >= mostPeople {
+		p.byID, p.known = map[string][]person{}, 0
 	}
-	p.byID[v.Sender] = person{name: v.Nickname, account: account}
+	same := p.byID[v.Sender]
+	if i := slices.IndexFunc(same, func(who person) bool { return who.account == account }); i >= 0 {
+		same[i].name = name
+		return
+	}
+	p.byID[v.Sender] = append(same, person{account: account, name: name})
+	p.known++
 }
 
-func (p *people) find(id string) (person, bool) {
+// name is what somebody is called at an account; empty: it is not known.
+func (p *people) name(account, id string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known, ok := p.byID[id]
-	return known, ok
+	for _, who := range p.byID[id] {
+		if who.account == account {
+			return who.name
+		}
+	}
+	return ""
+}
+
+// find is who has the id, where Nekro does not say at which account; empty: nobody, or several who are called differently.
+func (p *people) find(id string) (account, name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, who := range p.byID[id] {
+		if name != "" && who.name != name {
+			return "", ""
+		}
+		account, name = who.account, who.name
+	}
+	return account, name
 }

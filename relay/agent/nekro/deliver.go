@@ -71,7 +71,7 @@ func (s *Stream) Deliver(ctx context.Context, e relay.Event, attempt int) (relay
 	}
 	ctx, cancel := s.wire.Within(ctx)
 	defer cancel()
-	l := s.link.Load()
+	l := s.connected(ctx)
 	if l == nil {
 		return relay.Outcome{}, absent(nil)
 	}
@@ -90,6 +90,16 @@ func (s *Stream) Deliver(ctx context.Context, e relay.Event, attempt int) (relay
 	}
 	call.Timeout = s.wire.Timeout
 	return l.tell(ctx, call)
+}
+
+// connected is the connection; nil: there is none. Nobody was away where a relay has just begun: the first connection is
+// waited for, for half of the attempt's time at most.
+func (s *Stream) connected(ctx context.Context) *link {
+	if l := s.link.Load(); l != nil {
+		return l
+	}
+	s.arrival.wait(ctx, min(s.times.arrive, s.wire.Timeout/2))
+	return s.link.Load()
 }
 
 // absent is the error of an event that nothing of was begun.
@@ -123,7 +133,7 @@ func command(e relay.Event, v relay.Envelope, channel, self string) message {
 	if from == "" {
 		from = e.Conversation
 	}
-	name := v.Nickname
+	name := agent.Label(v.Nickname)
 	if name == "" {
 		name = from
 	}
@@ -181,10 +191,10 @@ func (l *link) tell(ctx context.Context, c egress.Call) (relay.Outcome, error) {
 		return relay.Outcome{}, absent(errForgotten)
 	}
 	out := relay.Outcome{
-		Status: answer.Status, ContentType: answer.Header.Get("Content-Type"), Body: answer.Body,
-		RetryAfter: egress.RetryAfter(answer.Header.Get("Retry-After"), time.Now()),
+		Status: answer.Status, RetryAfter: egress.RetryAfter(answer.Header.Get("Retry-After"), time.Now()),
 	}
-	if succeeded(out.Status) && (!gjson.ValidBytes(out.Body) || !gjson.ParseBytes(out.Body).IsObject()) {
+	out.ContentType, out.Body = agent.Shown(answer, l.stream.key)
+	if succeeded(out.Status) && (!json.Valid(answer.Body) || !gjson.ParseBytes(answer.Body).IsObject()) {
 		out.Status, out.Reason = http.StatusInternalServerError, errNotNekro.Error()
 	}
 	return out, nil

@@ -16,8 +16,9 @@ import (
 	"github.com/imrelay/imrelay/relay/egress"
 )
 
-// maxEvent bounds one event of the connection. A message with files has up to 1 MiB of each in it.
-const maxEvent = 8 << 20
+// maxEvent bounds one event of the connection. A message with files has up to 1 MiB of each in it, and a third more since
+// it is in Base64. Such a message is refused, but does not cost the connection.
+const maxEvent = 4 << 20
 
 // What the relay calls itself at Nekro's.
 const (
@@ -43,8 +44,8 @@ type link struct {
 	subscribed map[string]bool
 }
 
-// run registers, opens the stream of events and reads it to its end.
-func (l *link) run(ctx context.Context) error {
+// run registers, opens the stream of events and reads it to its end. last is for what is said after ctx.
+func (l *link) run(ctx, last context.Context) error {
 	if err := l.register(ctx); err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (l *link) run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = stream.Close() }()
-	defer l.leave(ctx)
+	defer l.leave(ctx, last)
 	silent := time.AfterFunc(l.stream.times.idle, func() { l.drop(errSilent) })
 	defer silent.Stop()
 	for ev, err := range sse.Read(stream, &sse.ReadConfig{MaxEventSize: maxEvent}) {
@@ -149,17 +150,16 @@ func (l *link) keep(ctx context.Context) {
 		if err := l.subscribe(ctx, nil); errors.Is(err, errForgotten) {
 			l.drop(err)
 		}
+		l.stream.keepChannels(ctx)
 	}
 }
 
 // leave takes the channels from the client when the relay stops: Nekro would wait for it for a while.
-func (l *link) leave(ctx context.Context) {
-	if !l.up || !errors.Is(context.Cause(ctx), context.Canceled) {
-		return
+func (l *link) leave(ctx, last context.Context) {
+	if l.up && errors.Is(context.Cause(ctx), context.Canceled) {
+		l.stream.keepChannels(last)
+		l.strip(last, l.id)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.stream.times.call)
-	defer cancel()
-	l.strip(ctx, l.id)
 }
 
 // strip takes all channels from a client. It costs nothing but time if that fails.
@@ -233,11 +233,8 @@ func refusal(status int) error { return trouble(fmt.Sprintf("answered %d", statu
 
 // member is a text in a JSON object; empty: there is none.
 func member(body []byte, name string) string {
-	if !gjson.ValidBytes(body) {
+	if !json.Valid(body) {
 		return ""
 	}
-	if v := gjson.GetBytes(body, name); v.Type == gjson.String && len(v.Str) <= maxID {
-		return v.Str
-	}
-	return ""
+	return idOf(gjson.GetBytes(body, name).Str)
 }

@@ -12,6 +12,7 @@ package nekro
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -70,7 +71,7 @@ func (h *webhook) Deliver(ctx context.Context, e relay.Event, attempt int) (rela
 	if err != nil || !succeeded(out.Status) {
 		return out, err
 	}
-	if gjson.ValidBytes(out.Body) && gjson.GetBytes(out.Body, "success").Type == gjson.False {
+	if json.Valid(out.Body) && gjson.GetBytes(out.Body, "success").Type == gjson.False {
 		out.Status, out.Reason = http.StatusInternalServerError, "the answer says that it did not succeed"
 	}
 	return out, nil

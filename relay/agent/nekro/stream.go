@@ -36,11 +36,16 @@ type times struct {
 	call time.Duration
 	// send bounds a send, so that its answer comes within the 30 s for which Nekro waits.
 	send time.Duration
+	// arrive is how long a delivery waits for the first connection.
+	arrive time.Duration
+	// last is how long a stream that is told to end may still answer what it was asked.
+	last time.Duration
 }
 
 var usual = times{
 	idle: 20 * time.Second, beat: 20 * time.Second, again: time.Second, atMost: 15 * time.Second,
 	alarm: time.Minute, call: 5 * time.Second, send: 25 * time.Second,
+	arrive: 3 * time.Second, last: 2 * time.Second,
 }
 
 // Stream is a client of Nekro's SSE adapter: what is said goes to Nekro as message commands, and what Nekro says comes as
@@ -78,6 +83,8 @@ type Stream struct {
 	channels channels
 	people   people
 	lanes    lanes
+	arrival  arrival
+	quiet    quiet
 }
 
 var _ relay.Resident = (*Stream)(nil)
@@ -91,21 +98,28 @@ func newStream(c Config, w agent.Wire) (*Stream, error) {
 	case !c.Token.IsZero() || c.TokenHeader != "":
 		return nil, errors.New("token is for mode: webhook; mode: sse has access_key")
 	}
-	return &Stream{
+	s := &Stream{
 		wire: w, url: strings.TrimSuffix(strings.TrimRight(c.URL, "/"), path) + path, key: c.AccessKey.Reveal(),
-		chats: agent.NewChats(w.Memory), times: usual,
-	}, nil
+		chats: agent.NewChats(w.Memory), times: usual, quiet: quiet{log: w.Log, logged: map[[2]string]time.Time{}},
+	}
+	s.arrival.begin()
+	return s, nil
 }
 
-// Run implements relay.Resident.
+// Run implements relay.Resident. It returns soon after the end of ctx, whatever Nekro does.
 func (s *Stream) Run(ctx context.Context) {
+	last, cancel := outlast(ctx, s.times.last)
+	defer cancel()
 	defer s.lanes.wait()
+	s.arrival.begin()
+	defer s.arrival.end()
 	s.channels.forget()
 	var backoff retry.Backoff
 	away, told := time.Now(), false
 	for {
 		began := time.Now()
-		connected, err := s.connection(ctx)
+		connected, err := s.connection(ctx, last)
+		s.arrival.end()
 		if ctx.Err() != nil {
 			s.wire.Alarm.Clear(alarmAway)
 			return
@@ -148,8 +162,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// connection is one connection, from its making to its end, and why it ended. connected says that it was made.
-func (s *Stream) connection(ctx context.Context) (connected bool, err error) {
+// connection is one connection, from its making to its end, and why it ended. connected says that it was made, last is for
+// what is said after ctx.
+func (s *Stream) connection(ctx, last context.Context) (connected bool, err error) {
 	if err := s.channels.load(ctx, s.wire.Memory); err != nil {
 		return false, err
 	}
@@ -159,12 +174,12 @@ func (s *Stream) connection(ctx context.Context) (connected bool, err error) {
 		s.link.CompareAndSwap(l, nil)
 		cancel(why)
 	}
-	l.ask = func(ev sse.Event) { s.asked(ctx, l, ev) }
+	l.ask = func(ev sse.Event) { s.asked(ctx, last, l, ev) }
 	defer func() {
 		l.drop(nil)
 		l.keeping.Wait()
 	}()
-	err = l.run(own)
+	err = l.run(own, last)
 	if cause := context.Cause(own); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
@@ -174,6 +189,7 @@ func (s *Stream) connection(ctx context.Context) (connected bool, err error) {
 // opened is told when a connection is made.
 func (s *Stream) opened(l *link) {
 	s.link.Store(l)
+	s.arrival.end()
 	s.wire.Alarm.Clear(alarmAway)
 	s.wire.Log.Info("connected to the agent", zap.String("event", "agent.connected"))
 }
@@ -183,8 +199,16 @@ func (s *Stream) inherit(ctx context.Context, l *link) {
 	if before := s.channels.became(l.id); before != "" && before != l.id {
 		l.strip(ctx, before)
 	}
+	s.keepChannels(ctx)
+}
+
+// keepChannels remembers the channels, if they have changed.
+func (s *Stream) keepChannels(ctx context.Context) {
+	if !s.channels.changed() {
+		return
+	}
 	if err := s.channels.save(ctx, s.wire.Memory); err != nil && ctx.Err() == nil {
-		s.wire.Log.Warn("cannot remember the connection", zap.Error(err))
+		s.quiet.warn("cannot remember the connection", reason(err), zap.Error(err))
 	}
 }
 

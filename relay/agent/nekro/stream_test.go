@@ -293,33 +293,6 @@ func TestStopAndStart(t *testing.T) {
 	done()
 }
 
-// The channels that are remembered are bounded.
-func TestChannelsAreBounded(t *testing.T) {
-	t.Parallel()
-	names := make([]string, nekro.MostChannels)
-	for i := range names {
-		names[i] = fmt.Sprintf("private_wechat.wxid_%d", i)
-	}
-	r := newRig(t, nekrotest.Options{}, setup{before: func(r *rig) {
-		value, err := json.Marshal(map[string]any{"names": names})
-		if err := errors.Join(err, r.Save(t.Context(), "sse", value, time.Hour)); err != nil {
-			t.Fatal(err)
-		}
-	}})
-	if _, live := r.fake.Subscribed(names[0]); live != 1 {
-		t.Errorf("%d clients for a remembered channel", live)
-	}
-	r.deliver(event("1", "a"))
-	value, err := r.Load(t.Context(), "sse")
-	var state struct{ Names []string }
-	if err := errors.Join(err, json.Unmarshal(value, &state)); err != nil {
-		t.Fatal(err)
-	}
-	if want := append(names[1:], alice); !slices.Equal(state.Names, want) {
-		t.Errorf("remembers %d, the last %q", len(state.Names), state.Names[len(state.Names)-1])
-	}
-}
-
 // gate holds the sends to one conversation.
 type gate struct {
 	relay.Outbox
