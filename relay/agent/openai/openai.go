@@ -80,18 +80,8 @@ var _ relay.Agent = (*Agent)(nil)
 // New checks the configuration.
 func New(c Config, w agent.Wire) (*Agent, error) {
 	endpoint, err := endpointOf(c.URL)
-	if err != nil {
+	if err := errors.Join(err, c.check(w)); err != nil {
 		return nil, err
-	}
-	switch {
-	case strings.TrimSpace(c.Model) == "":
-		return nil, errors.New("model is missing")
-	case c.Window < 0 || c.Window > mostWindow:
-		return nil, fmt.Errorf("window must be 0 to %d messages", mostWindow)
-	case strings.ContainsFunc(c.Token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }):
-		return nil, errors.New("token holds what a header cannot")
-	case w.StandardWebhooks:
-		return nil, errors.New("standard_webhooks is not for this kind, which signs nothing")
 	}
 	a := &Agent{
 		wire: w, config: c, url: endpoint, turns: c.Window / 2,
@@ -103,6 +93,24 @@ func New(c Config, w agent.Wire) (*Agent, error) {
 		}
 	}
 	return a, nil
+}
+
+// check is every mistake but the address.
+func (c Config) check(w agent.Wire) error {
+	var errs []error
+	if strings.TrimSpace(c.Model) == "" {
+		errs = append(errs, errors.New("model is missing"))
+	}
+	if c.Window < 0 || c.Window > mostWindow {
+		errs = append(errs, fmt.Errorf("window must be 0 to %d messages", mostWindow))
+	}
+	if !c.Token.IsZero() && !agent.IsToken(c.Token.Reveal()) {
+		errs = append(errs, errors.New("token holds what a header cannot"))
+	}
+	if w.StandardWebhooks {
+		errs = append(errs, errors.New("standard_webhooks is not for this kind, which signs nothing"))
+	}
+	return errors.Join(errs...)
 }
 
 // endpointOf is where completions are asked for, under the base.

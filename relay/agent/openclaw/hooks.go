@@ -49,18 +49,21 @@ type hookBody struct {
 }
 
 func newHooks(c Config, w agent.Wire) (*Agent, error) {
-	switch {
-	case len(agent.Secrets(c.Secret, c.Secrets)) > 0:
-		return nil, errors.New("secret is for mode: webhook; mode: hooks takes token")
-	case w.StandardWebhooks:
-		return nil, errors.New("standard_webhooks is for mode: webhook; a gateway's hooks verify no signature")
-	case c.Token.IsZero():
-		return nil, errors.New("token is missing: mode: hooks takes the gateway's hooks.token")
-	case c.Channel == "":
-		return nil, errors.New("channel is missing: mode: hooks needs the gateway's channel that sends the answers")
+	var errs []error
+	if len(agent.Secrets(c.Secret, c.Secrets)) > 0 {
+		errs = append(errs, errors.New("secret is for mode: webhook; mode: hooks takes token"))
+	}
+	if w.StandardWebhooks {
+		errs = append(errs, errors.New("standard_webhooks is for mode: webhook; a gateway's hooks verify no signature"))
+	}
+	if c.Token.IsZero() {
+		errs = append(errs, errors.New("token is missing: mode: hooks takes the gateway's hooks.token"))
+	}
+	if c.Channel == "" {
+		errs = append(errs, errors.New("channel is missing: mode: hooks needs the gateway's channel that sends the answers"))
 	}
 	at, err := hookURL(c.URL)
-	if err != nil {
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
 	bearer, err := signer.NewBearer(c.Token.Reveal())

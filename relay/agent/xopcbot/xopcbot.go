@@ -24,9 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/imrelay/imrelay/relay"
@@ -81,21 +79,15 @@ type turn struct {
 
 // New checks the configuration.
 func New(c Config, w agent.Wire) (*Agent, error) {
-	base, err := baseURL(c.URL)
-	if err != nil {
-		return nil, err
-	}
+	base, err := agent.Base(c.URL, agentPath)
+	errs := []error{err}
 	if w.StandardWebhooks {
-		return nil, errors.New("standard_webhooks is given, and xopcbot verifies no signature")
+		errs = append(errs, errors.New("standard_webhooks is given, and xopcbot verifies no signature"))
 	}
-	a := &Agent{wire: w, base: base, token: c.Token.Reveal()}
+	a := &Agent{wire: w, token: c.Token.Reveal()}
 	if !c.Token.IsZero() {
-		if strings.ContainsFunc(c.Token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, errors.New("token holds a character that no header may")
-		}
-		if a.bearer, err = signer.NewBearer(c.Token.Reveal()); err != nil {
-			return nil, fmt.Errorf("use token: %w", err)
-		}
+		a.bearer, err = agent.Bearer(c.Token)
+		errs = append(errs, err)
 	}
 	switch c.API {
 	case "", apiReal:
@@ -103,28 +95,13 @@ func New(c Config, w agent.Wire) (*Agent, error) {
 	case apiPage:
 		a.tell = a.tellPage
 	default:
-		return nil, fmt.Errorf("api %q is neither %s nor %s", c.API, apiReal, apiPage)
+		errs = append(errs, fmt.Errorf("api %q is neither %s nor %s", c.API, apiReal, apiPage))
 	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	a.base = base.String()
 	return a, nil
-}
-
-// baseURL is the address without a slash at its end. Errors do not show it.
-func baseURL(raw string) (string, error) {
-	if raw == "" {
-		return "", errors.New("url is missing")
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("url is not an http:// or https:// address")
-	case u.RawQuery != "", u.Fragment != "":
-		return "", errors.New("url has a ? or a #: it is the base address, and the token is given as token")
-	}
-	base := strings.TrimRight(raw, "/")
-	if strings.HasSuffix(base, agentPath) {
-		return "", errors.New("url ends in " + agentPath + ": it is the base address, without that")
-	}
-	return base, nil
 }
 
 // Deliver makes one attempt.
