@@ -85,16 +85,29 @@ func (p *plan) mistake(key string, err error) {
 	if err == nil {
 		return
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			p.mistake(key, e)
-		}
-		return
-	}
 	if _, ok := errors.AsType[*config.Error](err); !ok {
-		err = p.cfg.Mistake(key, err.Error())
+		all := &config.Error{}
+		for _, part := range parts(err) {
+			if e, ok := errors.AsType[*config.Error](p.cfg.Mistake(key, part.Error())); ok {
+				all.Path, all.Mistakes, all.Hint = e.Path, append(all.Mistakes, e.Mistakes...), e.Hint
+			}
+		}
+		err = all
 	}
 	p.mistakes = append(p.mistakes, err)
+}
+
+// parts are the errors that err was joined of.
+func parts(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, parts(e)...)
+	}
+	return all
 }
 
 // account plans one IM account: how it is read, guarded and sent through.

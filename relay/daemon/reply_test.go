@@ -13,6 +13,7 @@ import (
 
 	"github.com/imrelay/imrelay/relay/agent/astrbot/astrbottest"
 	"github.com/imrelay/imrelay/relay/agent/openai/openaitest"
+	"github.com/imrelay/imrelay/relay/daemon"
 )
 
 // talking is a configuration of an agent that answers in its answers, or calls back; %[4]s is the agent.
@@ -192,5 +193,29 @@ func TestAlarm(t *testing.T) {
 	}
 	if got := r.do(http.MethodGet, "/readyz", "").body; strings.Contains(got, "degraded") {
 		t.Errorf("after the key was changed: got %s", got)
+	}
+}
+
+// An agent's mistakes are told in one go, each on a line of its own.
+func TestEveryMistakeOfAnAgent(t *testing.T) {
+	t.Parallel()
+	err := daemon.Check(parse(t, `
+ims: {wechat: {format: wechat}}
+agents:
+  a: {kind: openclaw, mode: hooks, url: "http://127.0.0.1:1"}
+  b: {kind: xopcbot, url: "http://127.0.0.1:1/api/agent", api: both}
+  c: {kind: openai, url: "http://127.0.0.1:1", window: 5000}
+routes: [{agent: a}]
+`), daemon.Options{})
+	if err == nil {
+		t.Fatal("it was taken")
+	}
+	for _, want := range []string{
+		"agents.a: token is missing", "agents.a: channel is missing", "agents.b: url ends in /api/agent", "agents.b: api \"both\"",
+		"agents.c: model is missing", "agents.c: window must be",
+	} {
+		if n := strings.Count(err.Error(), want); n != 1 {
+			t.Errorf("%q is told %d times:\n%v", want, n, err)
+		}
 	}
 }

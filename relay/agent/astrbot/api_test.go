@@ -119,7 +119,7 @@ func TestNew(t *testing.T) {
 		{"short path", url, token, path[1:], "callback", false, []string{"callback_path"}},
 		{"path with a slash", url, token, path + "/", "callback", false, []string{"callback_path"}},
 		{"path for nothing", url, token, path, "poll", false, []string{"callback_path"}},
-		{"base with a query", "http://a/?b=1", token, "", "api", false, []string{"query"}},
+		{"base with a query", "http://a/?b=1", token, "", "api", false, []string{"url has a ?"}},
 		{"standard webhooks", url, token, "", "", true, []string{"standard_webhooks"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -37,7 +37,6 @@ package astrbot
 import (
 	"context"
 	"errors"
-	"net/url"
 	"strings"
 	"time"
 
@@ -52,6 +51,9 @@ const (
 	modeCallback = "callback"
 	modeAPI      = "api"
 )
+
+// chatPath is where AstrBot's own interface is, under its base.
+const chatPath = "/api/v1/chat"
 
 // shortestPath is how short a callback's path may be: it is all that protects the address.
 const shortestPath = 16
@@ -127,7 +129,7 @@ func New(c Config, w agent.Wire) (*Agent, error) {
 		mode: c.Mode, url: c.URL, path: c.CallbackPath, wire: w, chats: agent.NewChats(w.Memory), times: usual(),
 	}
 	if c.Mode == modeAPI {
-		a.url = strings.TrimRight(c.URL, "/") + "/api/v1/chat"
+		a.url = strings.TrimRight(c.URL, "/") + chatPath
 	}
 	a.keys = newKeys(a, c.Token)
 	return a, nil
@@ -140,16 +142,11 @@ func (c Config) checkWhere() error {
 	default:
 		errs = append(errs, errors.New("mode is none of poll, callback, api"))
 	}
-	u, err := url.Parse(c.URL)
-	switch {
-	case c.URL == "":
-		errs = append(errs, errors.New("url is missing"))
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		errs = append(errs, errors.New("url is no http or https URL"))
-	case c.Mode == modeAPI && (u.RawQuery != "" || u.Fragment != ""):
-		errs = append(errs, errors.New("url is a base in mode api, and has no query"))
+	_, err := agent.Address(c.URL)
+	if c.Mode == modeAPI {
+		_, err = agent.Base(c.URL, chatPath)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, err)...)
 }
 
 func (c Config) checkToken(w agent.Wire) error {

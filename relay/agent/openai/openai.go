@@ -80,7 +80,7 @@ var _ relay.Agent = (*Agent)(nil)
 // New checks the configuration.
 func New(c Config, w agent.Wire) (*Agent, error) {
 	endpoint, err := endpointOf(c.URL)
-	if err := errors.Join(err, c.check(w)); err != nil {
+	if err := errors.Join(append(c.check(w), err)...); err != nil {
 		return nil, err
 	}
 	a := &Agent{
@@ -95,9 +95,8 @@ func New(c Config, w agent.Wire) (*Agent, error) {
 	return a, nil
 }
 
-// check is every mistake but the address.
-func (c Config) check(w agent.Wire) error {
-	var errs []error
+// check finds every mistake but the address's.
+func (c Config) check(w agent.Wire) (errs []error) {
 	if strings.TrimSpace(c.Model) == "" {
 		errs = append(errs, errors.New("model is missing"))
 	}
@@ -110,7 +109,7 @@ func (c Config) check(w agent.Wire) error {
 	if w.StandardWebhooks {
 		errs = append(errs, errors.New("standard_webhooks is not for this kind, which signs nothing"))
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // endpointOf is where completions are asked for, under the base.
