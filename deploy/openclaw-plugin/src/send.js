@@ -2,8 +2,8 @@
  * Sending through the relay: POST <apiBase>/messages/send. Every try of one message carries the same Idempotency-Key, so
  * the relay sends it at most once however often it is asked.
  *
- * Tried again, by retry_after or Retry-After, up to a number and a time: 429, 503, 409 (still being sent), a refused
- * connection, and an answer that never came. Not tried again: 504 (it may have been sent; the same key would only say so
+ * Tried again, by retry_after or Retry-After, up to a number and a time: 408, 409 (still being sent), 425, 429, 500, a proxy's
+ * 502, 503, a refused connection, and an answer that never came. Not tried again: 504 (it may have been sent; the same key would only say so
  * again) and every other refusal. 422 says that the key was used for another text: an earlier run of the same turn has
  * sent this reply, so it counts as sent.
  */
