@@ -302,7 +302,7 @@ func (n Note) encode() []byte {
 // ReadNote is the inverse of what Accept stores in a job's Meta. It is read for every attempt, so by hand.
 func ReadNote(meta []byte) (Note, error) {
 	var n Note
-	if !gjson.ValidBytes(meta) {
+	if !gjson.ValidBytes(meta) { //nolint:forbidigo // our own, and on every attempt's way
 		return n, errors.New("note is not valid JSON")
 	}
 	gjson.ParseBytes(meta).ForEach(func(name, value gjson.Result) bool {

@@ -4,6 +4,7 @@ package connector
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
@@ -97,7 +98,7 @@ func Wait(a egress.Answer) time.Duration {
 // Words reads the IM's own code and text from an answer, as far as they may be shown: see [Clean].
 func Words(body []byte, hide ...string) *outbound.SendError {
 	out := &outbound.SendError{}
-	if !gjson.ValidBytes(body) {
+	if !json.Valid(body) {
 		if text := strings.TrimSpace(string(body)); !strings.HasPrefix(text, "<") {
 			out.Detail = Clean(text, longestDetail, hide...)
 		}

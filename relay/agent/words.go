@@ -56,11 +56,11 @@ func Label(name string) string {
 	return strings.Join(strings.Fields(name), " ")
 }
 
-// Spoken says that somebody said something: agents that talk are not told of recalls and notices, nor of what the
-// format does not understand.
+// Spoken says that somebody said something: agents that talk are not told of recalls, notices and requests to be a
+// friend, who could not be answered yet, nor of what the format does not understand.
 func Spoken(v relay.Envelope) bool {
 	switch v.Kind {
-	case "recall", "system":
+	case "recall", "system", "friend_request":
 		return false
 	case "other", "":
 		return strings.TrimSpace(v.Text) != "" || len(v.Media) > 0

@@ -408,3 +408,30 @@ func TestInboundStopping(t *testing.T) {
 	}
 	<-stopped
 }
+
+// To OneBot and Telegram an answer's body is a command, so theirs is empty; their messages go on as they came.
+func TestPlainFormats(t *testing.T) {
+	t.Parallel()
+	r := start(t, strings.Replace(baseConfig, "  wechat:\n    format: wechat", "  qq: {format: onebot}\n  tg: {format: telegram}\n  wechat:\n    format: wechat", 1))
+	for path, body := range map[string]string{
+		"/im/qq/inbound": `{"time":1767002400,"self_id":281,"post_type":"message","message_type":"private","message_id":12,"user_id":168,` +
+			`"message":[{"type":"text","data":{"text":"hi"}}]}`,
+		"/im/tg/inbound": `{"update_id":80,"message":{"message_id":5,"from":{"id":58,"is_bot":false},"chat":{"id":-100221,"type":"supergroup"},` +
+			`"date":1767002431,"text":"hi"}}`,
+	} {
+		for range 2 {
+			if a := r.do(http.MethodPost, path, body, "Content-Type: application/json"); a.status != 200 || strings.TrimSpace(a.body) != "{}" {
+				t.Errorf("%s: got %d %s, want 200 {}", path, a.status, a.body)
+			}
+		}
+		eventually(t, "delivered", func() bool {
+			n := 0
+			for _, q := range r.agent.requests() {
+				if string(q.body) == body {
+					n++
+				}
+			}
+			return n == 1
+		})
+	}
+}

@@ -19,6 +19,8 @@ import (
 	"github.com/imrelay/imrelay/relay/config"
 	"github.com/imrelay/imrelay/relay/egress"
 	"github.com/imrelay/imrelay/relay/format/generic"
+	"github.com/imrelay/imrelay/relay/format/onebot"
+	"github.com/imrelay/imrelay/relay/format/telegram"
 	"github.com/imrelay/imrelay/relay/format/wechat"
 )
 
@@ -33,12 +35,15 @@ type formatKind struct {
 }
 
 var formats = map[string]formatKind{
-	"wechat":  {make: newWeChat, probe: true},
-	"generic": {make: newGeneric},
+	"wechat":   {make: keyless(wechat.Format{}), probe: true},
+	"onebot":   {make: keyless(onebot.Format{}), plain: true},
+	"telegram": {make: keyless(telegram.Format{}), plain: true},
+	"generic":  {make: newGeneric},
 }
 
-func newWeChat(own config.Section) (relay.Format, error) {
-	return wechat.Format{}, own.Decode(&struct{}{})
+// keyless makes a format that has no keys of its own.
+func keyless(f relay.Format) func(config.Section) (relay.Format, error) {
+	return func(own config.Section) (relay.Format, error) { return f, own.Decode(&struct{}{}) }
 }
 
 func newGeneric(own config.Section) (relay.Format, error) {

@@ -108,7 +108,7 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 	if e := connector.Status(a, hide...); e != nil {
 		return outbound.Receipt{}, e
 	}
-	if !a.Truncated && !gjson.ValidBytes(a.Body) {
+	if !a.Truncated && !json.Valid(a.Body) {
 		return outbound.Receipt{}, nil
 	}
 	if denied(a.Body) {

@@ -1,6 +1,7 @@
 package openclawtest
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ func (f *Fake) webhook(up *life, r *http.Request, body []byte, fault Fault) answ
 	if verifier.Verify(r.Header, body, time.Now()) != nil {
 		return answer{status: http.StatusUnauthorized, json: `{"error":"unauthorized"}`}
 	}
-	if !gjson.ValidBytes(body) {
+	if !json.Valid(body) {
 		return answer{status: http.StatusBadRequest, json: `{"error":"invalid_json"}`}
 	}
 	t := f.begin(up, r.Header.Get("X-Relay-Event-Id"), body, fault)
