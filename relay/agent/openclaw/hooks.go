@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +23,8 @@ const (
 	hooksPath = "/hooks/agent"
 	// maxHook is how much a gateway's hook takes.
 	maxHook = 256 << 10
+	// reasonFailed says of an answer that the run is over, and was no success.
+	reasonFailed = "the agent's run did not end well"
 )
 
 // hooks is a gateway's built-in hook.
@@ -108,9 +109,15 @@ func (h *hooks) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 			Status: http.StatusRequestEntityTooLarge, Reason: "the message is over the 256 KiB that a gateway's hook takes",
 		}, nil
 	}
+	failures, err := h.failures(ctx, e.ID)
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
+	header := h.header(e, attempt)
+	header["Idempotency-Key"] = []string{runKey(e.ID, failures)}
 	now := time.Now()
 	answer, err := h.wire.Doer.Do(ctx, egress.Call{
-		Method: http.MethodPost, URL: h.url, Header: h.header(e, attempt), Body: body, Timeout: h.wire.Timeout, Ready: e.Ready,
+		Method: http.MethodPost, URL: h.url, Header: header, Body: body, Timeout: h.wire.Timeout, Ready: e.Ready,
 	})
 	if err != nil {
 		return relay.Outcome{}, agent.AttemptError(err)
@@ -121,21 +128,17 @@ func (h *hooks) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 	}
 	if reason := failure(answer); reason != "" {
 		out.Status, out.Reason = http.StatusInternalServerError, reason
+		if reason == reasonFailed {
+			h.failed(ctx, e, failures+1)
+		}
 	}
 	return agent.Hide(out, h.token), nil
 }
 
-// header is that of one attempt.
+// header is that of one attempt, but for its key.
 func (h *hooks) header(e relay.Event, attempt int) http.Header {
-	header := http.Header{
-		"Content-Type":      {"application/json"},
-		"Idempotency-Key":   {e.ID},
-		agent.HeaderEventID: {e.ID},
-		agent.HeaderAttempt: {strconv.Itoa(attempt)},
-	}
-	if e.Note.Traceparent != "" {
-		header["Traceparent"] = []string{e.Note.Traceparent}
-	}
+	header := agent.Header(e, attempt)
+	header["Content-Type"] = []string{"application/json"}
 	h.bearer.Sign(header, "", time.Time{}, nil)
 	return header
 }
@@ -149,7 +152,7 @@ func failure(a egress.Answer) string {
 		return "the gateway's answer does not say that the run was admitted"
 	}
 	if status := gjson.GetBytes(a.Body, "completion.status"); status.Exists() && status.Str != "ok" {
-		return "the agent's run did not end well"
+		return reasonFailed
 	}
 	return ""
 }

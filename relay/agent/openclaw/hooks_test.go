@@ -16,6 +16,7 @@ import (
 	"github.com/imrelay/imrelay/relay/agent/agenttest"
 	"github.com/imrelay/imrelay/relay/agent/openclaw"
 	"github.com/imrelay/imrelay/relay/agent/openclaw/openclawtest"
+	"github.com/imrelay/imrelay/relay/memo"
 	"github.com/imrelay/imrelay/relay/secret"
 )
 
@@ -244,6 +245,60 @@ func TestHookFails(t *testing.T) {
 	out, err := a.Deliver(t.Context(), spoken(t, "hi"), 1)
 	if err != nil || out.Status != 500 || out.Reason == "" || g.Runs("hi") != 1 {
 		t.Errorf("got %+v, %v", out, err)
+	}
+}
+
+// After a failed run the next attempt is a run of its own, also in another relay, and repeats of that one are not.
+func TestHookFailsOnce(t *testing.T) {
+	t.Parallel()
+	g := openclawtest.New(t, openclawtest.Options{Token: "hook-token", Fault: func(n int) openclawtest.Fault {
+		return []openclawtest.Fault{openclawtest.Failed, openclawtest.Failed, openclawtest.HangUpAfter, openclawtest.None}[min(n-1, 3)]
+	}})
+	world := agenttest.NewWorld(t)
+	for n, want := range []int{500, 500, 0, 200, 200} {
+		a := newAgent(t, hooksConfig(g.URL()), world.Wire)
+		out, err := a.Deliver(t.Context(), spoken(t, "hi"), n+1)
+		if out.Status != want || (err == nil) != (want != 0) {
+			t.Fatalf("attempt %d: got %+v, %v, want %d", n+1, out, err, want)
+		}
+	}
+	var got []string
+	for _, r := range g.Requests() {
+		got = append(got, r.Header.Get("Idempotency-Key"))
+	}
+	want := []string{"evt_1", "evt_1#1", "evt_1#2", "evt_1#2", "evt_1#2"}
+	if diff := cmp.Diff(want, got); diff != "" || g.Runs("hi") != 3 {
+		t.Errorf("keys (-want +got):\n%s\n%d runs, want 3", diff, g.Runs("hi"))
+	}
+	other := spoken(t, "hi")
+	other.ID = "evt_2"
+	if _, err := newAgent(t, hooksConfig(g.URL()), world.Wire).Deliver(t.Context(), other, 1); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.Requests()[5].Header.Get("Idempotency-Key"); got != "evt_2" {
+		t.Errorf("another event: got key %q", got)
+	}
+}
+
+// Without the memory nothing is asked, and a failure that cannot be noted is one all the same.
+func TestHookMemoryFails(t *testing.T) {
+	t.Parallel()
+	world := agenttest.NewWorld(t)
+	g := openclawtest.New(t, openclawtest.Options{Token: "hook-token"})
+	a := newAgent(t, hooksConfig(g.URL()), world.Wire)
+	world.Fail(memo.ErrUnavailable)
+	if ae, ok := deliverError(t, a, spoken(t, "hi")); !ok || !ae.Ours || len(g.Requests()) > 0 {
+		t.Errorf("got %+v after %d requests", ae, len(g.Requests()))
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		world.Fail(memo.ErrUnavailable)
+		says(200, `{"ok":true,"completion":{"status":"error"}}`)(w, r)
+	}))
+	t.Cleanup(s.Close)
+	world.Fail(nil)
+	out, err := newAgent(t, hooksConfig(s.URL), world.Wire).Deliver(t.Context(), spoken(t, "hi"), 1)
+	if err != nil || out.Status != 500 || !strings.Contains(world.Logged(), "is not remembered") {
+		t.Errorf("got %+v, %v, logged %s", out, err, world.Logged())
 	}
 }
 

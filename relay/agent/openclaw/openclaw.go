@@ -9,10 +9,11 @@
 // the channel and the conversation that the agent's answer is for. It is asked to answer when the run is over: a 2xx is a
 // success if it says {"ok":true} and names no completion but "ok". A gateway too old for that answers when it has admitted
 // the run, and loses it in a restart. The event id is the Idempotency-Key, so that a repeat starts no second run but waits
-// for the one that there is; so a run may take longer than an attempt, and one that failed is made again when the gateway
-// has forgotten it. It keeps keys in memory, until five minutes after a run: one that was restarted runs an event again
-// whose answer did not come. That a run's answer could not be sent is no failure of the run: it is not run again. Every
-// message is a run of its own that knows nothing of those before it. Recalls and notices are not told.
+// for the one that there is; so a run may take longer than an attempt. After a run that is known to have failed a number is
+// added, so that the next attempt is a new run: the gateway would answer the same key with the same failure. It keeps keys
+// in memory, until five minutes after a run: one that was restarted runs an event again whose answer did not come. That a
+// run's answer could not be sent is no failure of the run: it is not run again. Every message is a run of its own that
+// knows nothing of those before it. Recalls and notices are not told.
 package openclaw
 
 import (
