@@ -13,7 +13,9 @@
 //
 // The relay keeps the last messages of a conversation, since the server keeps none. A turn is saved with its event's id
 // before the attempt is over, so that an attempt that a crash makes come again gives the same answer without asking the
-// model. Turns without an answer are not shown to the model again: many models insist that user and assistant alternate.
+// model. 64 KiB of a conversation are kept, for seven days after its last turn; one of the last two answers that has no
+// place in that is kept by itself for a day. Turns without an answer are not shown to the model again: many models insist
+// that user and assistant alternate.
 //
 // # What it cannot promise
 //
@@ -143,7 +145,11 @@ func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 	if err != nil {
 		return relay.Outcome{}, agent.AttemptError(err)
 	}
-	if answer, ok := past.answer(e.ID); ok {
+	answer, known, err := a.answered(within, past, e.ID)
+	if err != nil {
+		return relay.Outcome{}, agent.AttemptError(err)
+	}
+	if known {
 		out := agent.Hide(said(e, answer), a.config.Token.Reveal())
 		out.Unasked = true
 		return out, nil
@@ -156,7 +162,7 @@ func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 	if got.status != 0 {
 		return a.refused(got), nil
 	}
-	answer := speakable(got.text)
+	answer = speakable(got.text)
 	a.remember(ctx, session, e, past.with(q.history, turn{Event: e.ID, Asked: q.asked, Answer: answer}))
 	return agent.Hide(said(e, answer), a.config.Token.Reveal()), nil
 }

@@ -479,8 +479,8 @@ func TestLarge(t *testing.T) {
 			if got := len(s.fake.Requests()); got != 3 {
 				t.Errorf("made %d requests, want 3", got)
 			}
-			if memory.largest.Load() > memo.MaxValue {
-				t.Errorf("saved %d bytes, at most %d are taken", memory.largest.Load(), memo.MaxValue)
+			if memory.largest.Load() > memo.MaxValue || memory.window.Load() > 64<<10 {
+				t.Errorf("saved %d bytes, %d of a window", memory.largest.Load(), memory.window.Load())
 			}
 		})
 	}
@@ -501,11 +501,17 @@ type sized struct {
 	agent.Memory
 
 	largest atomic.Int64
+	window  atomic.Int64 // the largest
+	week    atomic.Bool  // a window was kept for no more
 	fails   atomic.Int64 // how many saves fail from now on
 }
 
 func (m *sized) Save(ctx context.Context, name string, value []byte, keep time.Duration) error {
 	m.largest.Store(max(m.largest.Load(), int64(len(value))))
+	if strings.HasPrefix(name, "window/") {
+		m.window.Store(max(m.window.Load(), int64(len(value))))
+		m.week.Store(keep <= 7*24*time.Hour)
+	}
 	if m.fails.Add(-1) >= 0 {
 		return fmt.Errorf("save: %w", memo.ErrUnavailable)
 	}
@@ -525,12 +531,47 @@ func TestWindowBound(t *testing.T) {
 	for i := range 40 {
 		s.says(t, event(fmt.Sprintf("evt_%d", i), strings.Repeat("z", 2000)))
 	}
-	if got := memory.largest.Load(); got > 64<<10+32 || got < 60<<10 {
-		t.Errorf("the largest value has %d bytes, want about 64 KiB", got)
+	if got := memory.largest.Load(); got > 64<<10 || got < 60<<10 || !memory.week.Load() {
+		t.Errorf("the largest value has %d bytes, want about 64 KiB, kept for a week: %v", got, memory.week.Load())
 	}
 	requests := s.fake.Requests()
 	if got := len(requests[39].Messages); got != 33 {
 		t.Errorf("shown %d messages, want 33", got)
+	}
+}
+
+// Of turns that do not fit together the model is shown the last, and the other's answer is known all the same. One that
+// does not fit by itself pushes no other out.
+func TestWindowApart(t *testing.T) {
+	t.Parallel()
+	s := start(t, openaitest.Options{}, nil)
+	memory := &sized{Memory: s.Wire.Memory}
+	s.Wire.Memory, s.Wire.Timeout = memory, time.Minute
+	s.agent = s.make(t, s.Wire, nil)
+	long := func(n int) string { return strings.Repeat("abcdefgh", n<<7) }
+	first := s.text(t, event("evt_1", long(20)))
+	second := s.text(t, event("evt_2", long(24)))
+	if got := s.text(t, event("evt_1", long(20))); got != first {
+		t.Errorf("repeat of the first: got %d bytes, want %d", len(got), len(first))
+	}
+	third := s.text(t, event("evt_3", long(100)))
+	if got := s.text(t, event("evt_3", long(100))); got != third {
+		t.Errorf("repeat of the third: got %d bytes, want %d", len(got), len(third))
+	}
+	if got := s.text(t, event("evt_2", long(24))); got != second {
+		t.Errorf("repeat of the second: got %d bytes, want %d", len(got), len(second))
+	}
+	s.text(t, event("evt_4", "hi"))
+	requests := s.fake.Requests()
+	if len(requests) != 4 || memory.window.Load() > 64<<10 {
+		t.Fatalf("made %d requests, want 4; the largest window has %d bytes", len(requests), memory.window.Load())
+	}
+	if got := requests[3].Messages; len(got) != 3 || got[0].Text != long(24) || got[1].Text != second {
+		t.Errorf("then shown %d messages, want the second turn and the message", len(got))
+	}
+	s.Fail(memo.ErrUnavailable)
+	if _, err := s.agent.Deliver(t.Context(), event("evt_3", "x"), 1); err == nil {
+		t.Error("got no error of the memory")
 	}
 }
 

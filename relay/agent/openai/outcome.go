@@ -11,8 +11,6 @@ import (
 )
 
 const (
-	// maxSpoken is how long an answer may be in JSON, so that a turn fits into a memory's value.
-	maxSpoken = 184 << 10
 	// thinks and thought enclose what a model thinks.
 	thinks, thought = "<think>", "</think>"
 )
@@ -23,11 +21,7 @@ func speakable(text string) string {
 	if rest, ok := strings.CutPrefix(text, thinks); ok {
 		_, text, _ = strings.Cut(rest, thought)
 	}
-	text = agent.Plain(text)
-	for encodedLen(text) > maxSpoken {
-		text = agent.Plain(strings.ToValidUTF8(text[:len(text)/2], ""))
-	}
-	return text
+	return agent.Plain(text)
 }
 
 // said is the outcome of an answer. The same text has the same outcome, whether the model was asked or it is remembered.

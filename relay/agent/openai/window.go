@@ -17,14 +17,16 @@ import (
 
 const (
 	// kept is how long a conversation's window is remembered after its last turn.
-	kept = 30 * 24 * time.Hour
+	kept = 7 * 24 * time.Hour
+	// keptApart is the same for an answer that has no place in its window.
+	keptApart = 24 * time.Hour
 	// maxWindow bounds a window, in bytes of its JSON.
 	maxWindow = 64 << 10
-	// maxSaved is the same for the turns that are kept for repeats only.
-	maxSaved = memo.MaxValue - 1<<10
 	// repeats is how many of a conversation's last events may come again after a crash. Their answers are kept even where
 	// the window has no place for them.
 	repeats = 2
+	// maxBare is how long an answer may be in a window that has no place for what was asked.
+	maxBare = 1 << 10
 )
 
 // turn is one event and its answer. Its JSON form is stored, so names stay.
@@ -32,6 +34,8 @@ type turn struct {
 	Event  string `json:"event"`
 	Asked  string `json:"asked,omitempty"`
 	Answer string `json:"answer,omitempty"`
+	// Apart says that the answer is kept as a value of its own.
+	Apart bool `json:"apart,omitempty"`
 }
 
 // window is what is remembered of a conversation: its last turns, in order.
@@ -60,18 +64,17 @@ func decode(value []byte) window {
 // remember saves the window. If that fails, the answer is said all the same, and the conversation goes on as if the turn
 // had not been: to give up the attempt would have the model answer again, as often as the memory fails.
 func (a *Agent) remember(ctx context.Context, session string, e relay.Event, w window) {
-	w = w.trimmed(a.turns)
+	w, apart := w.trimmed(a.turns)
 	value, err := encode(w)
+	ctx, cancel := context.WithTimeout(ctx, a.times.save)
+	defer cancel()
+	for _, t := range apart { // before the window, which refers to them
+		if err == nil {
+			err = a.save(ctx, "answer/"+t.Event, []byte(t.Answer), keptApart)
+		}
+	}
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, a.times.save)
-		defer cancel()
-		err = retry.Do(ctx, retry.NewConstant(a.times.again), func(ctx context.Context) error {
-			err := a.wire.Memory.Save(ctx, "window/"+session, value, kept)
-			if errors.Is(err, memo.ErrUnavailable) {
-				return retry.RetryableError(err)
-			}
-			return err
-		})
+		err = a.save(ctx, "window/"+session, value, kept)
 	}
 	if err != nil {
 		a.wire.Log.Warn("answer is not remembered: it may be made again, and the next ones do not know of it",
@@ -80,14 +83,31 @@ func (a *Agent) remember(ctx context.Context, session string, e relay.Event, w w
 	}
 }
 
-// answer is what was answered to the event.
-func (w window) answer(eventID string) (string, bool) {
-	for _, t := range w.Turns {
-		if t.Event == eventID {
-			return t.Answer, true
+// save saves a value, again and again while the memory cannot.
+func (a *Agent) save(ctx context.Context, name string, value []byte, keep time.Duration) error {
+	return retry.Do(ctx, retry.NewConstant(a.times.again), func(ctx context.Context) error {
+		err := a.wire.Memory.Save(ctx, name, value, keep)
+		if errors.Is(err, memo.ErrUnavailable) {
+			return retry.RetryableError(err)
 		}
+		return err
+	})
+}
+
+// answered is what was answered to the event, and whether that is known.
+func (a *Agent) answered(ctx context.Context, w window, eventID string) (string, bool, error) {
+	i := slices.IndexFunc(w.Turns, func(t turn) bool { return t.Event == eventID })
+	switch {
+	case i < 0:
+		return "", false, nil
+	case !w.Turns[i].Apart:
+		return w.Turns[i].Answer, true, nil
 	}
-	return "", false
+	value, err := a.wire.Memory.Load(ctx, "answer/"+eventID)
+	if err != nil {
+		return "", false, fmt.Errorf("load answer: %w", err)
+	}
+	return string(value), value != nil, nil
 }
 
 // history is what the model is shown: of the last n turns those that were answered, and of those the last that fit.
@@ -118,21 +138,35 @@ func (w window) with(shown []turn, t turn) window {
 	return window{Turns: append(slices.Clone(w.Turns[first:]), t)}
 }
 
-// trimmed is what of the window is saved: the last n turns that fit, and those that may be repeated.
-func (w window) trimmed(n int) window {
+// trimmed is what of the window is saved: the last n turns that fit, and the events that may be repeated. Those of them
+// whose answers do not fit are returned as well.
+func (w window) trimmed(n int) (window, []turn) {
 	turns := slices.Clone(w.Turns[max(0, len(w.Turns)-max(n, repeats)):])
+	var apart []turn
+	for i := max(0, len(turns)-repeats); i < len(turns); i++ {
+		if sizeOf(turns[i:i+1]) > maxWindow { // it would push all others out, and not fit all the same
+			turns[i] = bare(turns[i], &apart)
+		}
+	}
 	for len(turns) > repeats && sizeOf(turns) > maxWindow {
 		turns = turns[1:]
 	}
-	for i := range turns {
-		if encodedLen(turns[i].Asked) > maxWindow {
-			turns[i].Asked = ""
-		}
+	for i := 0; i < len(turns) && sizeOf(turns) > maxWindow; i++ {
+		turns[i] = bare(turns[i], &apart)
 	}
-	for len(turns) > 1 && sizeOf(turns) > maxSaved {
-		turns = turns[1:]
+	return window{Turns: turns}, apart
+}
+
+// bare is the turn without its texts. An answer that is not short is added to those that are kept apart.
+func bare(t turn, apart *[]turn) turn {
+	switch {
+	case t.Apart:
+		return t
+	case encodedLen(t.Answer) <= maxBare:
+		return turn{Event: t.Event, Answer: t.Answer}
 	}
-	return window{Turns: turns}
+	*apart = append(*apart, t)
+	return turn{Event: t.Event, Apart: true}
 }
 
 // size is how long the turn is in JSON.
@@ -141,8 +175,9 @@ func (t turn) size() int {
 	return len(b) + 1
 }
 
+// sizeOf is how long a window of the turns is in JSON.
 func sizeOf(turns []turn) int {
-	n := 0
+	n := len(`{"turns":[]}`)
 	for _, t := range turns {
 		n += t.size()
 	}
