@@ -173,7 +173,7 @@ func (s *speech) show(kind, data string) {
 	if _, name, ok := strings.Cut(data, "]"); ok && strings.HasPrefix(data, "[") {
 		data = name
 	}
-	if !isLink(data) {
+	if !agent.Link(data) {
 		s.left++
 		return
 	}

@@ -23,7 +23,7 @@
 // The same endpoint, whose plugin is set to post everything that the agent says to an address of the relay. 200 and 202 are
 // taken. An event that the agent has begun to answer is not posted again. The plugin posts twice, a second or so apart, and
 // then drops: what it says while the relay is away for longer is lost. It may speak by itself in every conversation that it
-// was given an event of.
+// was given an event of; words without an item_id that come again within a minute are taken for the same post.
 //
 // # api
 //
@@ -155,7 +155,7 @@ func (c Config) checkToken(w agent.Wire) error {
 		return errors.New("standard_webhooks is nothing that astrbot can verify")
 	case c.Token.IsZero():
 		return errors.New("token is missing")
-	case !isKey(c.Token.Reveal()):
+	case !agent.IsToken(c.Token.Reveal()):
 		return errors.New("token holds what cannot stand in a header")
 	}
 	return nil

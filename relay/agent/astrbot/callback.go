@@ -2,10 +2,16 @@ package astrbot
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +29,8 @@ const (
 	proactive = "session:"
 	// begunFor is how long it is known that an event is being answered.
 	begunFor = 24 * time.Hour
+	// again is how long the same words without ids are the same post, which the plugin makes again within seconds.
+	again = time.Minute
 )
 
 // hand posts the message for an answer that comes by callback. AstrBot runs a message again whose answer it has begun, so
@@ -55,8 +63,8 @@ func (a *Agent) Callback(ctx context.Context, body []byte) error {
 	if a.mode != modeCallback {
 		return refuse(relay.CodeNotFound, "this agent is not called back", nil)
 	}
-	if len(body) > agent.MaxAnswer || !json.Valid(body) {
-		return refuse(relay.CodeInvalidRequest, "the body is no JSON, or too large", nil)
+	if !json.Valid(body) {
+		return refuse(relay.CodeInvalidRequest, "the body is no JSON", nil)
 	}
 	doc := gjson.ParseBytes(body)
 	id, data := doc.Get("msg_id"), doc.Get("data")
@@ -78,18 +86,51 @@ func (a *Agent) Callback(ctx context.Context, body []byte) error {
 		return fmt.Errorf("find conversation: %w", err)
 	}
 	all := newSaid(id.Str, "")
-	all.add(itemsOf(data))
-	s.Replies = all.replies
-	return a.say(ctx, s, all.left)
+	all.most = math.MaxInt
+	items := itemsOf(data, math.MaxInt)
+	if s.EventID == "" {
+		if all.occasion, err = a.occasion(ctx, id.Str, items); err != nil {
+			return err
+		}
+	}
+	all.add(items)
+	return a.say(ctx, s, all)
 }
 
-// say makes what the agent said durable, and that it has begun to answer.
-func (a *Agent) say(ctx context.Context, s relay.Saying, left int) error {
-	if left > 0 {
-		a.wire.Log.Warn("astrbot: parts of an answer cannot be sent", zap.String("eventId", s.EventID),
-			zap.String("im", s.Chat.Account), zap.String("conversationId", s.Chat.Conversation), zap.Int("parts", left))
+// occasion tells what the agent says by itself from the same words that it said before, where its items have no ids: it
+// is when the words first came, for a minute. In that time the plugin posts what was not taken again; later the same words
+// are said again, such as a daily reminder.
+func (a *Agent) occasion(ctx context.Context, session string, items []item) (string, error) {
+	if !slices.ContainsFunc(items, func(it item) bool { return it.id == "" }) {
+		return "", nil
 	}
-	if len(s.Replies) > 0 {
+	words := sha256.New()
+	for _, it := range items {
+		_, _ = io.WriteString(words, it.key(session, "")) // a hash takes everything
+	}
+	name := "heard/" + hex.EncodeToString(words.Sum(nil)[:16])
+	at, err := a.wire.Memory.Load(ctx, name)
+	if err != nil {
+		return "", fmt.Errorf("look for the same words: %w", err)
+	}
+	if at == nil {
+		at = strconv.AppendInt(nil, time.Now().UnixNano(), 10)
+		if err := a.wire.Memory.Save(ctx, name, at, again); err != nil {
+			return "", fmt.Errorf("remember words: %w", err)
+		}
+	}
+	return string(at), nil
+}
+
+// say makes what the agent said durable, and that it has begun to answer. What is more than one saying holds is said in
+// several: the plugin has said it all, and posts it no more once it was taken.
+func (a *Agent) say(ctx context.Context, s relay.Saying, all *said) error {
+	if all.left > 0 {
+		a.wire.Log.Warn("astrbot: parts of an answer cannot be sent", zap.String("eventId", s.EventID),
+			zap.String("im", s.Chat.Account), zap.String("conversationId", s.Chat.Conversation), zap.Int("parts", all.left))
+	}
+	for replies := range slices.Chunk(all.replies, agent.MaxReplies) {
+		s.Replies = replies
 		if err := a.wire.Outbox.Queue(ctx, s); err != nil {
 			return fmt.Errorf("queue replies: %w", err)
 		}

@@ -1,6 +1,7 @@
 package astrbot_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -189,7 +191,6 @@ func TestCallbackRefusals(t *testing.T) {
 		{"no JSON", `msg_id=evt_1`, relay.CodeInvalidRequest},
 		{"empty", ``, relay.CodeInvalidRequest},
 		{"nested", `{"msg_id":"evt_1","data":` + strings.Repeat("[", 1<<19), relay.CodeInvalidRequest},
-		{"large", `{"msg_id":"evt_1","data":[` + strings.Repeat(" ", agent.MaxAnswer) + `]}`, relay.CodeInvalidRequest},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -238,5 +239,109 @@ func TestCallbackNameless(t *testing.T) {
 	}
 	if len(keys) != 5 || !slices.Equal(keys[:2], keys[2:4]) || keys[0] == keys[1] || keys[4] == keys[0] {
 		t.Errorf("got keys %q", keys)
+	}
+}
+
+// What the agent says is said, however much it is.
+func TestCallbackMany(t *testing.T) {
+	t.Parallel()
+	c := newCalled(t, astrbottest.Options{})
+	c.serve(event("evt_1", "hi"))
+	var data, want []string
+	for n := range 2000 {
+		data = append(data, fmt.Sprintf(`{"item_id":"i%d","type":"text","content":"%d%s"}`, n, n, strings.Repeat(" ", 600)))
+		want = append(want, fmt.Sprintf("evt_1 wechat/wxid_alice %d", n))
+	}
+	body := []byte(`{"msg_id":"evt_1","data":[` + strings.Join(data, ",") + `]}`)
+	if len(body) <= agent.MaxAnswer {
+		t.Fatalf("the body has %d bytes only", len(body))
+	}
+	if err := c.Callback(t.Context(), body); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.said(); !slices.Equal(got, want) {
+		t.Errorf("said %d, want %d in their order", len(got), len(want))
+	}
+	for _, s := range c.world.Said() {
+		if len(s.Replies) > agent.MaxReplies {
+			t.Errorf("%d replies in one saying, want at most %d", len(s.Replies), agent.MaxReplies)
+		}
+	}
+}
+
+// aging is a memory that tells how long things are kept, and whose time may be over.
+type aging struct {
+	agent.Memory
+
+	mu   sync.Mutex
+	kept map[string]time.Duration
+}
+
+func (m *aging) Save(ctx context.Context, name string, value []byte, keep time.Duration) error {
+	m.mu.Lock()
+	m.kept[name] = keep
+	m.mu.Unlock()
+	return m.Memory.Save(ctx, name, value, keep)
+}
+
+// pass lets the time of all pass that is kept no longer than that.
+func (m *aging) pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, keep := range m.kept {
+		if keep <= d {
+			if err := m.Memory.Save(t.Context(), name, nil, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Words without ids that the agent says by itself are the same within a minute, and are said again after it.
+func TestCallbackReminder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	memory := &aging{Memory: w.Wire.Memory, kept: map[string]time.Duration{}}
+	w.Wire.Memory = memory
+	chat := relay.Chat{Account: "wechat", Conversation: "wxid_alice"}
+	if _, err := agent.NewChats(w.Wire.Memory).Note(t.Context(), chat); err != nil {
+		t.Fatal(err)
+	}
+	post := func(data string) (keys []string) {
+		t.Helper()
+		// Every post finds another relay.
+		a := newAgent(t, astrbot.Config{URL: "http://127.0.0.1:1/api/plug/v1/chat", Mode: "callback"}, w.Wire)
+		before := len(w.Said())
+		body := fmt.Sprintf(`{"msg_id":"session:%s","data":[%s]}`, agent.Session(chat), data)
+		if err := a.Callback(t.Context(), []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range w.Said()[before:] {
+			for _, r := range s.Replies {
+				keys = append(keys, r.Key)
+			}
+		}
+		return keys
+	}
+	nameless, named := `{"type":"text","content":"drink water"}`, `{"item_id":"a","type":"text","content":"drink water"}`
+	long := `{"item_id":"` + strings.Repeat("a", 100) + `","type":"text","content":"drink water"}`
+	first, firstLong := post(nameless+","+nameless), post(long)
+	if got := post(nameless + "," + nameless); !slices.Equal(got, first) || len(first) != 2 || first[0] == first[1] {
+		t.Errorf("posted again: got keys %q, want %q", got, first)
+	}
+	if got := post(nameless); slices.Equal(got, first[:1]) {
+		t.Errorf("another post: got keys %q of the first", got)
+	}
+	memory.pass(t, time.Minute)
+	later := post(nameless + "," + nameless)
+	if len(later) != 2 || slices.Contains(first, later[0]) || slices.Contains(first, later[1]) {
+		t.Errorf("a minute later: got keys %q, and first %q", later, first)
+	}
+	if got := post(long); !slices.Equal(got, firstLong) {
+		t.Errorf("with a long id: got keys %q, want %q", got, firstLong)
+	}
+	if got := post(named); !slices.Equal(got, []string{"item/a"}) {
+		t.Errorf("with an id: got keys %q", got)
 	}
 }

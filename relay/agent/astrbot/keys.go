@@ -24,8 +24,6 @@ import (
 const (
 	// keptFor is how long a key that was refreshed is remembered. Plugins give keys of days; each refresh renews it.
 	keptFor = 366 * 24 * time.Hour
-	// longestKey is how long a key may be.
-	longestKey = 4096
 	// maxLeft bounds what is believed of a key's remaining time, in seconds.
 	maxLeft = 10 * 366 * 24 * 3600
 	// least and most bound the remaining time under which a key is refreshed.
@@ -84,12 +82,6 @@ func refreshURL(endpoint string) string {
 	return (&url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: plug + path}).String()
 }
 
-// isKey says that the text can be a key: it stands in a header.
-func isKey(s string) bool {
-	return s != "" && len(s) <= longestKey &&
-		!strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
-}
-
 // current is the key to use. Other relays may have refreshed it.
 func (k *keys) current(ctx context.Context) (string, error) {
 	if k.fixed {
@@ -107,7 +99,7 @@ func (k *keys) current(ctx context.Context) (string, error) {
 	}
 	key = k.configured
 	var was kept
-	if value != nil && json.Unmarshal(value, &was) == nil && was.Of == k.digest && isKey(was.Key) {
+	if value != nil && json.Unmarshal(value, &was) == nil && was.Of == k.digest && agent.IsToken(was.Key) {
 		key = was.Key
 	}
 	k.use(key)
@@ -215,7 +207,7 @@ func (k *keys) refresh(ctx context.Context) (string, error) {
 	}
 	doc := gjson.ParseBytes(answer.Body)
 	key := doc.Get("data")
-	if doc.Get("code").Num != 0 || key.Type != gjson.String || !isKey(key.Str) {
+	if doc.Get("code").Num != 0 || key.Type != gjson.String || !agent.IsToken(key.Str) {
 		return "", errors.New("ask for a key: the answer has none")
 	}
 	value, err := json.Marshal(kept{Of: k.digest, Key: key.Str})

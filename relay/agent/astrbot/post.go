@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -41,15 +39,9 @@ func (t try) fields(more ...zap.Field) []zap.Field {
 
 // header is what the event's requests carry.
 func (t try) header(key string) http.Header {
-	h := http.Header{
-		"Content-Type":      {"application/json"},
-		"Authorization":     {"Bearer " + key},
-		agent.HeaderEventID: {t.event.ID},
-		agent.HeaderAttempt: {strconv.Itoa(t.attempt)},
-	}
-	if t.event.Note.Traceparent != "" {
-		h.Set("Traceparent", t.event.Note.Traceparent)
-	}
+	h := agent.Header(t.event, t.attempt)
+	h["Content-Type"] = []string{"application/json"}
+	h["Authorization"] = []string{"Bearer " + key}
 	return h
 }
 
@@ -65,7 +57,7 @@ func body(e relay.Event, v relay.Envelope, session string) ([]byte, error) {
 		"msg_id": e.ID, "query": agent.Words(v), "type": "text", "sender_id": session, "sender_nickname": name,
 	}
 	for _, media := range v.Media {
-		if media.Type == itemImage && isLink(media.URL) {
+		if media.Type == itemImage && agent.Link(media.URL) {
 			m["type"], m["url"] = itemImage, media.URL
 			break
 		}
@@ -135,7 +127,7 @@ func read(answer egress.Answer, eventID string) reading {
 	}
 	r.pending = answer.Status == http.StatusAccepted
 	r.taken = !r.pending
-	r.items = itemsOf(doc.Get("data"))
+	r.items = itemsOf(doc.Get("data"), mostItems)
 	return r
 }
 
@@ -149,9 +141,4 @@ func outcomeOf(answer egress.Answer) relay.Outcome {
 		out.ContentType, out.Body = answer.Header.Get("Content-Type"), answer.Body
 	}
 	return out
-}
-
-// isLink says that others can fetch what is there.
-func isLink(s string) bool {
-	return len(s) <= longestLink && (strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://"))
 }
