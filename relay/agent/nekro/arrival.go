@@ -13,7 +13,7 @@ type arrival struct {
 	done chan struct{}
 }
 
-// begin is called where a run begins.
+// begin is called before a run, and so at the end of another.
 func (a *arrival) begin() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -42,7 +42,8 @@ func TestSegments(t *testing.T) {
 		"long names": {
 			alice,
 			[]any{
-				map[string]any{"type": "at", "user_id": "u1", "nickname": strings.Repeat("B", 1000)}, text("hi"),
+				map[string]any{"type": "at", "user_id": "u1", "nickname": strings.Repeat("B", 1000)},
+				text("hi"),
 				map[string]any{"type": "file", "url": "http://x.test/1", "name": strings.Repeat("n", 1000)},
 			},
 			&relay.Reply{

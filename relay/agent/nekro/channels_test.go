@@ -166,11 +166,13 @@ func TestPeople(t *testing.T) {
 		{"get_user_info", map[string]any{"user_id": "1003"}, map[string]any{"user_id": "1003", "user_name": long, "platform_name": "wechat"}},
 		{"get_user_info", map[string]any{"user_id": "1004"}, map[string]any{"user_id": "1004", "user_name": "Eva", "platform_name": "wechat"}},
 		{
-			"get_channel_info", map[string]any{"channel_id": "private_wechat.1001"},
+			"get_channel_info",
+			map[string]any{"channel_id": "private_wechat.1001"},
 			map[string]any{"channel_id": "private_wechat.1001", "channel_name": "Alice"},
 		},
 		{
-			"get_channel_info", map[string]any{"channel_id": "private_onebot.1001"},
+			"get_channel_info",
+			map[string]any{"channel_id": "private_onebot.1001"},
 			map[string]any{"channel_id": "private_onebot.1001", "channel_name": "Bob"},
 		},
 	} {

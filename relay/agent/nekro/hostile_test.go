@@ -287,7 +287,7 @@ func TestWaitsForFirstConnection(t *testing.T) {
 		}()
 		select {
 		case err := <-done:
-			t.Errorf("did not wait: %v", err)
+			t.Fatalf("did not wait: %v", err)
 		case <-time.After(100 * time.Millisecond):
 		}
 		h.hold <- struct{}{}

@@ -111,8 +111,7 @@ func (s *Stream) Run(ctx context.Context) {
 	last, cancel := outlast(ctx, s.times.last)
 	defer cancel()
 	defer s.lanes.wait()
-	s.arrival.begin()
-	defer s.arrival.end()
+	defer s.arrival.begin()
 	s.channels.forget()
 	var backoff retry.Backoff
 	away, told := time.Now(), false
