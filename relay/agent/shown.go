@@ -150,6 +150,7 @@ func Hide(out relay.Outcome, secrets ...string) relay.Outcome {
 	}
 	out.ContentType, out.Body = Shown(egress.Answer{
 		Header: http.Header{"Content-Type": {out.ContentType}}, Body: out.Body,
+		Truncated: len(out.Body) >= egress.MaxAnswer, // it may have been cut where it was read
 	}, secrets...)
 	return out
 }

@@ -70,6 +70,18 @@ func TestShownType(t *testing.T) {
 	}
 }
 
+// An outcome is shown without secrets too, and without a part of one where its body was cut.
+func TestHide(t *testing.T) {
+	t.Parallel()
+	pad := strings.Repeat("a", egress.MaxAnswer-3)
+	for given, want := range map[string]string{"": "", "hush": "******", "hus": "hus", pad + "hus": pad} {
+		out := agent.Hide(relay.Outcome{Status: 401, Reason: "no", ContentType: "text/hush", Body: []byte(given)}, "hush")
+		if string(out.Body) != want || out.ContentType != "text/******" || out.Status != 401 || out.Reason != "no" {
+			t.Errorf("%d bytes: got %d, %.60q, want %d", len(given), len(out.Body), out.Body, len(want))
+		}
+	}
+}
+
 func FuzzShown(f *testing.F) {
 	f.Add(`{"a":"\u0068ush"}`, "hush", true)
 	f.Add(`\\\u`, `\`, false)

@@ -122,7 +122,7 @@ func TestCallbackRepeat(t *testing.T) {
 	until(t, "a reply", func() bool { return len(c.said()) == 1 })
 	until(t, "the event taken", func() bool {
 		out, err := c.Deliver(t.Context(), e, 2)
-		return err == nil && out.Status == http.StatusOK
+		return err == nil && out.Status == http.StatusOK && out.Unasked
 	})
 	if got := c.fake.Runs("evt_1"); got != 1 {
 		t.Errorf("made %d runs, want 1", got)

@@ -61,7 +61,8 @@ func (a *Agent) await(ctx context.Context, wait time.Duration) (out relay.Outcom
 	return relay.Outcome{}, false, nil
 }
 
-// begin makes a post that may begin a run, if the event is still ours, and remembers so before. What surely began none is forgotten again.
+// begin makes a post that may begin a run, if the event is still ours, and remembers so before. What surely began none is
+// forgotten again.
 func (a *Agent) begin(ctx context.Context, t try, last run) (reading, run, error) {
 	if ready := t.event.Ready; ready != nil {
 		// A relay that lost the event does not write about it either.

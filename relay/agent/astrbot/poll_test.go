@@ -375,6 +375,24 @@ func TestPollLostLate(t *testing.T) {
 	}
 }
 
+// A relay that loses the event while it waits for the agent does not post it again: that could begin another run.
+func TestPollLostWaiting(t *testing.T) {
+	t.Parallel()
+	f := astrbottest.New(t, astrbottest.Options{Token: token, Hold: hold, Says: after(time.Hour)})
+	a := newAgent(t, astrbot.Config{URL: f.URL()}, newWorld(t).Wire)
+	lost := errors.New("lost")
+	e := event("evt_1", "hi")
+	e.Ready = func() error {
+		if len(f.Asks()) > 0 {
+			return lost
+		}
+		return nil
+	}
+	if out, err := a.Deliver(t.Context(), e, 1); !errors.Is(err, lost) || len(f.Asks()) != 1 {
+		t.Errorf("got %+v, %v after %d posts", out, err, len(f.Asks()))
+	}
+}
+
 // An answer of nothing that can be sent is taken, and not asked for again.
 func TestPollNothing(t *testing.T) {
 	t.Parallel()
@@ -382,10 +400,10 @@ func TestPollNothing(t *testing.T) {
 		return []astrbottest.Chunk{{}}
 	}})
 	w := newWorld(t)
-	for range 2 {
+	for _, unasked := range []bool{false, true} {
 		out := deliver(t, newAgent(t, astrbot.Config{URL: f.URL()}, w.Wire), event("evt_1", "hi"))
-		if out.Status != http.StatusOK || len(out.Replies) > 0 {
-			t.Errorf("got %+v", out)
+		if out.Status != http.StatusOK || len(out.Replies) > 0 || out.Unasked != unasked {
+			t.Errorf("got %+v, want unasked %v", out, unasked)
 		}
 	}
 	if got := f.Runs("evt_1"); got != 1 {

@@ -270,8 +270,11 @@ func TestRepeat(t *testing.T) {
 	if got := len(s.fake.Requests()); got != 2 {
 		t.Errorf("made %d requests, want 2", got)
 	}
-	if got, want := s.says(t, event("evt_3", "c")), "re(4,0): c"; got != want {
-		t.Errorf("then: got %q, want %q", got, want)
+	if out, err := s.agent.Deliver(t.Context(), event("evt_2", "b"), 2); err != nil || !out.Unasked {
+		t.Errorf("got %+v, %v: it tells of a server that was not asked", out, err)
+	}
+	if out, err := s.agent.Deliver(t.Context(), event("evt_3", "c"), 1); err != nil || out.Unasked || string(out.Body) != "re(4,0): c" {
+		t.Errorf("then: got %+v, %v", out, err)
 	}
 }
 
