@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -17,11 +15,8 @@ import (
 	"github.com/imrelay/imrelay/relay/egress"
 )
 
-const (
-	// mostImages and longestURL bound what the model is shown beside text.
-	mostImages = 8
-	longestURL = 4096
-)
+// mostImages bounds what the model is shown beside text.
+const mostImages = 8
 
 // question is what the model is asked.
 type question struct {
@@ -61,8 +56,7 @@ type request struct {
 func images(v relay.Envelope) []string {
 	var out []string
 	for _, m := range v.Media {
-		web := strings.HasPrefix(m.URL, "http://") || strings.HasPrefix(m.URL, "https://")
-		if m.Type == "image" && web && len(m.URL) <= longestURL && len(out) < mostImages {
+		if m.Type == "image" && agent.Link(m.URL) && len(out) < mostImages {
 			out = append(out, m.URL)
 		}
 	}
@@ -119,15 +113,9 @@ func (a *Agent) call(ctx context.Context, q question) (reply, error) {
 
 // header is the request's.
 func (a *Agent) header(q question, body []byte) http.Header {
-	h := http.Header{
-		"Content-Type":      {"application/json"},
-		"Accept":            {"text/event-stream, application/json"},
-		agent.HeaderEventID: {q.event.ID},
-		agent.HeaderAttempt: {strconv.Itoa(q.attempt)},
-	}
-	if q.event.Note.Traceparent != "" {
-		h.Set("Traceparent", q.event.Note.Traceparent)
-	}
+	h := agent.Header(q.event, q.attempt)
+	h["Content-Type"] = []string{"application/json"}
+	h["Accept"] = []string{"text/event-stream, application/json"}
 	if a.bearer != nil {
 		a.bearer.Sign(h, q.event.ID, time.Now(), body)
 	}

@@ -29,7 +29,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -116,14 +115,11 @@ func (c Config) check(w agent.Wire) (errs []error) {
 
 // endpointOf is where completions are asked for, under the base.
 func endpointOf(base string) (string, error) {
-	if base == "" {
-		return "", errors.New("url is missing")
+	u, err := agent.Address(base)
+	if err != nil {
+		return "", err
 	}
-	u, err := url.Parse(base)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return "", errors.New("url is not an http:// or https:// address")
-	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/chat/completions"):
+	if strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/chat/completions") {
 		return "", errors.New("url must be the base, such as https://host/v1, without /chat/completions")
 	}
 	return u.JoinPath("chat", "completions").String(), nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
 	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/relay/secret"
 	"github.com/imrelay/imrelay/signer"
 )
 
@@ -30,7 +30,7 @@ const (
 // hooks is a gateway's built-in hook.
 type hooks struct {
 	wire    agent.Wire
-	token   string
+	token   secret.Text
 	url     string
 	bearer  *signer.Token
 	channel string
@@ -67,20 +67,20 @@ func newHooks(c Config, w agent.Wire) (*Agent, error) {
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
-	bearer, err := signer.NewBearer(c.Token.Reveal())
+	bearer, err := agent.Bearer(c.Token)
 	if err != nil {
 		return nil, fmt.Errorf("use token: %w", err)
 	}
-	return &Agent{mode: &hooks{wire: w, url: at, token: c.Token.Reveal(), bearer: bearer, channel: c.Channel}}, nil
+	return &Agent{mode: &hooks{wire: w, url: at, token: c.Token, bearer: bearer, channel: c.Channel}}, nil
 }
 
 // hookURL is the hook's address, of that of the gateway or its own. Errors do not show it.
 func hookURL(raw string) (string, error) {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("url is not an http:// or https:// address")
-	case u.Query().Has("token"):
+	u, err := agent.Address(raw)
+	if err != nil {
+		return "", err
+	}
+	if u.Query().Has("token") {
 		return "", errors.New("url holds a token, which a gateway refuses there: give it as token")
 	}
 	if u.Path == "" || u.Path == "/" {
@@ -132,7 +132,7 @@ func (h *hooks) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 			h.failed(ctx, e, failures+1)
 		}
 	}
-	return agent.Hide(out, h.token), nil
+	return agent.Hide(out, h.token.Reveal()), nil
 }
 
 // header is that of one attempt, but for its key.

@@ -24,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/imrelay/imrelay/relay"
@@ -63,7 +62,7 @@ type Agent struct {
 	wire   agent.Wire
 	base   string
 	bearer *signer.Token // nil: no token
-	token  string
+	token  secret.Text
 	tell   func(context.Context, turn) (relay.Outcome, error)
 }
 
@@ -84,7 +83,7 @@ func New(c Config, w agent.Wire) (*Agent, error) {
 	if w.StandardWebhooks {
 		errs = append(errs, errors.New("standard_webhooks is given, and xopcbot verifies no signature"))
 	}
-	a := &Agent{wire: w, token: c.Token.Reveal()}
+	a := &Agent{wire: w, token: c.Token}
 	if !c.Token.IsZero() {
 		a.bearer, err = agent.Bearer(c.Token)
 		errs = append(errs, err)
@@ -120,19 +119,13 @@ func (a *Agent) Deliver(ctx context.Context, e relay.Event, attempt int) (relay.
 	if err != nil {
 		return relay.Outcome{}, agent.AttemptError(err)
 	}
-	return agent.Hide(out, a.token), nil
+	return agent.Hide(out, a.token.Reveal()), nil
 }
 
 // header is that of every call of an attempt.
 func (a *Agent) header(t turn) http.Header {
-	h := http.Header{
-		"Content-Type":      {"application/json"},
-		agent.HeaderEventID: {t.event.ID},
-		agent.HeaderAttempt: {strconv.Itoa(t.attempt)},
-	}
-	if t.event.Note.Traceparent != "" {
-		h["Traceparent"] = []string{t.event.Note.Traceparent}
-	}
+	h := agent.Header(t.event, t.attempt)
+	h["Content-Type"] = []string{"application/json"}
 	if a.bearer != nil {
 		a.bearer.Sign(h, "", time.Time{}, nil)
 	}
