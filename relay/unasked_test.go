@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,10 +59,10 @@ func TestNothingLearned(t *testing.T) {
 func TestOursIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		broken := true
+		var mended atomic.Bool
 		agent := &scriptAgent{}
 		agent.answer = func(_ context.Context, e relay.Event, _ int) (relay.Outcome, error) {
-			if e.Conversation == "a" && broken {
+			if e.Conversation == "a" && !mended.Load() {
 				return relay.Outcome{}, &relay.AttemptError{Ours: true, Reason: "its IM account is not configured any more"}
 			}
 			return status(200)
@@ -80,7 +81,7 @@ func TestOursIsMadeAgain(t *testing.T) {
 		if !other.Answered {
 			t.Errorf("another conversation: got %+v", other)
 		}
-		broken = false
+		mended.Store(true)
 		time.Sleep(15 * time.Second)
 		if job, err = r.queue.Get(t.Context(), id); err != nil || job.State != queue.Delivered {
 			t.Errorf("mended: got %v, %v", job.State, err)

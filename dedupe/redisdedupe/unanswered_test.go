@@ -40,8 +40,15 @@ func TestTakeHasWhatAnUnansweredOneTook(t *testing.T) {
 			}
 			road.armed.Store(false)
 			road.sprung.Store(false)
-			takes(t, there)
+			// A shard that was not asked before the trap sprang has given nothing.
 			had := map[string]bool{}
+			left, err := there.Take(t.Context(), sends)
+			if err != nil || len(left) == sends {
+				t.Fatalf("another relay: got %d, %v, want those of some shard to be held", len(left), err)
+			}
+			for _, e := range left {
+				had[e.Key] = true
+			}
 			for _, limit := range []int{fewer, sends} {
 				want := min(limit, sends-len(had))
 				var es []dedupe.Entry
