@@ -19,7 +19,7 @@ import (
 // Patience is how long a test waits for what must come.
 const Patience = 30 * time.Second
 
-// Program is the command that a test binary must be when it is called by that name: testscript.Main sees to it.
+// Program is the command that a test binary must be when it is called by that name: [Main] sees to it.
 const Program = "imrelay"
 
 // Options say what a relay is like.
