@@ -76,6 +76,8 @@ func failover(t *testing.T, m masters, wait bool) {
 	}
 	f := newFleet(t, 2, m.url(options), "")
 	f.feed.Forgets = !wait
+	// Deliveries are held up before the master is lost. Pushes that waited for them would not be there to be refused.
+	f.feed.Async = true
 	f.load()
 	f.run(2 * time.Second)
 	f.agent.Fault()

@@ -36,6 +36,9 @@ type Feed struct {
 	Within time.Duration
 	// Again is how many messages go once more over the next relay after they were accepted: one in so many; 0: none.
 	Again int
+	// Async says that no push waits for what becomes of its message, so that a delivery that is held up holds no push up;
+	// otherwise one in three does.
+	Async bool
 	// Forgets says that the relays may have forgotten that they know a message.
 	Forgets bool
 
@@ -155,7 +158,7 @@ func (f *Feed) insist(ctx context.Context, lane, seq int, turn *int) Answer {
 
 func (f *Feed) push(ctx context.Context, r *Relay, lane, seq int) Answer {
 	var headers []string
-	if seq%3 != 0 {
+	if f.Async || seq%3 != 0 {
 		headers = []string{"Prefer", "respond-async"}
 	}
 	if f.Within > 0 {
