@@ -13,6 +13,16 @@ type Media struct {
 	URL string `json:"url"`
 	// Name is the file's name, where there is one.
 	Name string `json:"name,omitempty"`
+	// Millis is how long a voice message or a video plays, where the sender knows: some IMs take none without.
+	Millis int `json:"durationMs,omitempty"`
+}
+
+// Mention is a member of a group whom a message calls.
+type Mention struct {
+	// ID is the member's id at the IM. It is never everybody's.
+	ID string `json:"id"`
+	// Name is how the IM shows the member, where the sender knows.
+	Name string `json:"name,omitempty"`
 }
 
 // Message is one call to the IM: a whole send, or one part of a long text.
@@ -25,7 +35,9 @@ type Message struct {
 	Text string
 	// ReplyTo is the IM's id of the message that this one answers; empty: none.
 	ReplyTo string
-	// Media goes with the text, or stands alone.
+	// Mentions are the members whom it calls, beside what the text says: "@" in the text calls nobody.
+	Mentions []Mention
+	// Media goes with the text, or stands alone. A [Carrier] gets one at a time, and no text with it.
 	Media []Media
 	// RequestID is the same for every call that means the same message, and another for every other: an IM that can
 	// drop repeats is given it.
@@ -65,6 +77,44 @@ type Measured interface {
 	Measure(text string) int
 }
 
+// Paced is a Connector that knows what pace keeps its account alive.
+type Paced interface {
+	Connector
+	// Pace is what holds for a send to the recipient where the configuration says nothing else, and the name under which
+	// the IM counts that recipient: a topic counts with its group. Limits.Account is the same for every recipient.
+	Pace(to string) (l Limits, counted string)
+}
+
+// Carrier is a Connector whose IM takes not every medium, and each as a message of its own: the text goes before them. A
+// Connector that is none takes all media, in one call with the text.
+type Carrier interface {
+	Connector
+	// Carry says why the IM does not take the medium, safe to show to the client; nil: it does. It calls nobody.
+	Carry(m Media) error
+}
+
+// Renderer is a Connector whose IM does not show the markup that agents write.
+type Renderer interface {
+	Connector
+	// Render is the text as the IM's users should read it. It is done before the text is cut into parts, and the same
+	// text must always become the same.
+	Render(text string) string
+}
+
+// Checker is a Connector that can ask the IM whether its account is logged in.
+type Checker interface {
+	Connector
+	// Online says whether it is. An error means that nobody knows.
+	Online(ctx context.Context) (bool, error)
+}
+
+// Resident is a Connector with a long connection of its own, which one relay keeps at a time.
+type Resident interface {
+	Connector
+	// Run keeps the connection, and makes it again when it is lost, until ctx ends.
+	Run(ctx context.Context)
+}
+
 // Reason is the class of a failed send. It decides what may be done next.
 type Reason uint8
 
@@ -93,6 +143,8 @@ type SendError struct {
 	After time.Duration
 	// Recipient says that After holds for the recipient only, not for the account.
 	Recipient bool
+	// Offline says that the account is logged out: nothing of it goes until it is in again (NotSent).
+	Offline bool
 	// Code and Detail are the IM's own words, bounded in length.
 	Code, Detail string
 	// Err is the cause, for errors.Is and for nobody's eyes.

@@ -26,6 +26,7 @@ var statuses = map[Code]int{
 	CodeStoreUnavailable:    http.StatusServiceUnavailable,
 	CodeShuttingDown:        http.StatusServiceUnavailable,
 	CodeNotFound:            http.StatusNotFound,
+	CodeUnsupportedMedia:    http.StatusBadRequest,
 }
 
 // Status is the HTTP status that goes with the code; 500 for one that is none of ours.

@@ -22,6 +22,20 @@ type Limits struct {
 	Account, Recipient Rate
 	// MaxText is the longest text of one message in characters; 0: no bound but the connector's.
 	MaxText int
+	// Jitter is the most that is added to the pause after a send of the account, at random.
+	Jitter time.Duration
+	// Ramp is how long after a login the account goes slower than its rate: a quarter of it at first.
+	Ramp time.Duration
+	// Quiet is when nothing goes.
+	Quiet Quiet
+}
+
+// Quiet is the part of each day in which an account is silent. The zero value is none.
+type Quiet struct {
+	// From and To are times since midnight; From after To goes over midnight, and equal ones are none.
+	From, To time.Duration
+	// In is where; nil: where the relay runs.
+	In *time.Location
 }
 
 // Slot is a place in an account's pace.
@@ -29,6 +43,9 @@ type Slot struct {
 	Account, Recipient string
 	// Limits are those of the moment; a limiter follows when they change.
 	Limits Limits
+	// Cost is what the send takes of the account's and the recipient's rate, in sends; under 1: one. It makes the pause
+	// after it longer, never shorter.
+	Cost float64
 	// AheadAccount and AheadRecipient are how many sends that have no place yet will take theirs before.
 	AheadAccount, AheadRecipient int
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/imrelay/imrelay/dedupe/sqlitededupe"
 	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
 	httpconnector "github.com/imrelay/imrelay/outbound/connector/http"
 	"github.com/imrelay/imrelay/outbound/limit"
 	"github.com/imrelay/imrelay/relay/egress"
@@ -73,7 +74,7 @@ func openReal(tb testing.TB, dir string, im *realIM) (s *outbound.Sender, undo f
 		tb.Fatalf("open ledger: %v", err)
 	}
 	client := egress.New(egress.Options{})
-	c, err := httpconnector.New(httpconnector.Config{URL: im.URL, Timeout: 5 * time.Second}, client)
+	c, err := httpconnector.New(httpconnector.Config{URL: im.URL}, connector.Wire{Doer: client, Timeout: 5 * time.Second})
 	if err != nil {
 		tb.Fatalf("new connector: %v", err)
 	}

@@ -30,6 +30,7 @@ type Request struct {
 	// To, Text, ReplyTo and Media are the content.
 	To, Text, ReplyTo string
 	Media             []Media
+	Mentions          []Mention
 	// Shorten cuts a text off that would need too many parts, where it would be refused: an agent that answered at length
 	// is not there any more to shorten it.
 	Shorten bool
@@ -79,6 +80,7 @@ const (
 	CodeStoreUnavailable    Code = "store_unavailable"
 	CodeShuttingDown        Code = "shutting_down"
 	CodeNotFound            Code = "not_found"
+	CodeUnsupportedMedia    Code = "unsupported_media"
 )
 
 // Upstream is the IM's own word on a refusal.

@@ -59,6 +59,14 @@ type Observer interface {
 	Held(account string, waited time.Duration)
 }
 
+// Alarm is for what an operator has to see and mend at an account. Raising what is raised already says nothing again.
+type Alarm interface {
+	// Raise says that something is wrong. what is one word with a fixed meaning; text is safe to show.
+	Raise(account, what, text string)
+	// Clear says that it is over.
+	Clear(account, what string)
+}
+
 // Options are what a Sender is made of.
 type Options struct {
 	// Store is the ledger. The Sender does not close or sweep it.

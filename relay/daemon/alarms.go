@@ -7,8 +7,8 @@ import (
 	"github.com/imrelay/imrelay/relay/metrics"
 )
 
-// alarm is one thing that an operator has to mend.
-type alarm struct{ agent, what string }
+// alarm is one thing that an operator has to mend, at an agent or at an IM account.
+type alarm struct{ agent, im, what string }
 
 // alarms are those that are raised, with their texts. The zero alarms has none.
 type alarms struct {
@@ -39,12 +39,15 @@ func (a *alarms) clear(x alarm) bool {
 	return was
 }
 
-// forget clears all of an agent's: it is another one now, which raises its own.
-func (a *alarms) forget(agent string) {
+// forget clears all of one owner's: it is another one now, which raises its own.
+func (a *alarms) forget(owner alarm) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	maps.DeleteFunc(a.raised, func(x alarm, _ string) bool { return x.agent == agent })
+	maps.DeleteFunc(a.raised, func(x alarm, _ string) bool { return x.owner() == owner })
 }
+
+// owner is the alarm without what it is about.
+func (x alarm) owner() alarm { return alarm{agent: x.agent, im: x.im} }
 
 // all are those that are raised.
 func (a *alarms) all() map[alarm]string {
@@ -53,11 +56,11 @@ func (a *alarms) all() map[alarm]string {
 	return maps.Clone(a.raised)
 }
 
-// of are an agent's.
-func (a *alarms) of(agent string) map[string]string {
+// of are one owner's.
+func (a *alarms) of(owner alarm) map[string]string {
 	out := map[string]string{}
 	for x, text := range a.all() {
-		if x.agent == agent {
+		if x.owner() == owner {
 			out[x.what] = text
 		}
 	}
@@ -68,10 +71,15 @@ func (a *alarms) of(agent string) map[string]string {
 func (a *alarms) samples() []metrics.Sample {
 	var out []metrics.Sample
 	for x := range a.all() {
-		out = append(out, metrics.Sample{
-			Name: "imrelay_agent_alarm", Help: "Alarms that are raised; the log has their texts.",
+		s := metrics.Sample{
+			Name: "imrelay_agent_alarm", Help: "Alarms of agents that are raised; the log has their texts.",
 			Labels: map[string]string{"agent": x.agent, "alarm": x.what}, Value: 1,
-		})
+		}
+		if x.im != "" {
+			s.Name, s.Help = "imrelay_im_alarm", "Alarms of IM accounts that are raised; the log has their texts."
+			s.Labels = map[string]string{"im": x.im, "alarm": x.what}
+		}
+		out = append(out, s)
 	}
 	return out
 }

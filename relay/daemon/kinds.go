@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
 	httpconnector "github.com/imrelay/imrelay/outbound/connector/http"
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
@@ -17,7 +18,6 @@ import (
 	"github.com/imrelay/imrelay/relay/agent/webhook"
 	"github.com/imrelay/imrelay/relay/agent/xopcbot"
 	"github.com/imrelay/imrelay/relay/config"
-	"github.com/imrelay/imrelay/relay/egress"
 	"github.com/imrelay/imrelay/relay/format/generic"
 	"github.com/imrelay/imrelay/relay/format/onebot"
 	"github.com/imrelay/imrelay/relay/format/telegram"
@@ -108,18 +108,43 @@ func kindFrom[C any, A relay.Agent](defaults C, make func(C, agent.Wire) (A, err
 }
 
 // connectorKind makes one kind of connector of its own keys. A new kind is a folder, and one line in connectors.
-type connectorKind func(own config.Section, timeout time.Duration, doer egress.Doer) (outbound.Connector, error)
+type connectorKind func(own config.Section, w connector.Wire, old line) (line, error)
 
-var connectors = map[string]connectorKind{
-	"http": newHTTPConnector,
+// line is a connector and what it was made of.
+type line struct {
+	connector outbound.Connector
+	of        lineSettings
 }
 
-func newHTTPConnector(own config.Section, timeout time.Duration, doer egress.Doer) (outbound.Connector, error) {
-	c := httpconnector.Config{Timeout: timeout}
-	if err := own.Decode(&c); err != nil {
-		return nil, err
+// lineSettings are all that a connector's making depends on.
+type lineSettings struct {
+	own     any
+	self    string
+	timeout time.Duration
+}
+
+var connectors = map[string]connectorKind{
+	"http": lineOf(httpconnector.New),
+}
+
+// lineOf makes a connectorKind of a kind's New. A connector whose settings are the old one's is the old one: it may have a
+// connection.
+func lineOf[C any, T outbound.Connector](make func(C, connector.Wire) (T, error)) connectorKind {
+	return func(own config.Section, w connector.Wire, old line) (line, error) {
+		var c C
+		if err := own.Decode(&c); err != nil {
+			return line{}, err
+		}
+		of := lineSettings{own: c, self: w.Self, timeout: w.Timeout}
+		if old.connector != nil && reflect.DeepEqual(of, old.of) {
+			return old, nil
+		}
+		made, err := make(c, w)
+		if err != nil {
+			return line{}, err
+		}
+		return line{connector: made, of: of}, nil
 	}
-	return httpconnector.New(c, doer)
 }
 
 // pick finds a kind, or says which there are.

@@ -27,7 +27,7 @@ var (
 func (o *overview) Agents(context.Context) ([]httpapi.AgentState, error) {
 	out := o.d.plan.Load().agentStates()
 	for i := range out {
-		out[i].Alarms = o.d.alarms.of(out[i].Name)
+		out[i].Alarms = o.d.alarms.of(alarm{agent: out[i].Name})
 	}
 	for _, s := range o.d.disp.Agents() {
 		for i := range out {
@@ -76,7 +76,7 @@ func (o *overview) Health(ctx context.Context) []httpapi.HealthLine {
 		if s.Open {
 			line.State, line.Detail = httpapi.StateDegraded, "down: "+s.LastError
 		}
-		if alarms := o.d.alarms.of(s.Name); len(alarms) > 0 {
+		if alarms := o.d.alarms.of(alarm{agent: s.Name}); len(alarms) > 0 {
 			line.State = httpapi.StateDegraded
 			line.Detail = strings.Join(append([]string{line.Detail}, slices.Sorted(maps.Values(alarms))...), "; ")
 			line.Detail = strings.TrimPrefix(line.Detail, "; ")

@@ -8,7 +8,6 @@ import (
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
 	"github.com/imrelay/imrelay/relay/config"
-	"github.com/imrelay/imrelay/relay/egress"
 	"github.com/imrelay/imrelay/relay/httpapi"
 	"github.com/imrelay/imrelay/relay/secret"
 	"github.com/imrelay/imrelay/relay/store/redisconn"
@@ -25,8 +24,8 @@ type plan struct {
 
 	cfg      config.Config
 	made     map[string]made // the agents
+	lines    map[string]line // the connectors
 	d        *Daemon         // nil: nothing will be run
-	doer     egress.Doer
 	mistakes []error
 }
 
@@ -34,7 +33,7 @@ type plan struct {
 // looked at.
 func newPlan(cfg config.Config, d *Daemon, insecure bool) (*plan, error) {
 	p := &plan{
-		cfg: cfg, d: d, made: map[string]made{},
+		cfg: cfg, d: d, made: map[string]made{}, lines: map[string]line{},
 		router:  &relay.Router{Accounts: map[string]*relay.Account{}},
 		targets: map[string]relay.Target{}, senders: outbound.Table{},
 		api: httpapi.Table{
@@ -42,9 +41,6 @@ func newPlan(cfg config.Config, d *Daemon, insecure bool) (*plan, error) {
 			TrustedProxies: cfg.TrustedProxies, Wait: cfg.Inbound.Wait,
 			MaxInbound: int64(cfg.Inbound.MaxBody), MaxSend: int64(cfg.Outbound.MaxBody),
 		},
-	}
-	if d != nil {
-		p.doer = d.doer
 	}
 	if !cfg.Redis.IsZero() {
 		_, err := redisconn.Parse(cfg.Redis)
@@ -143,8 +139,10 @@ func (p *plan) sender(name string, im config.IM) {
 		make, err := pick(connectors, im.Send.Kind)
 		p.mistake(key+".kind", err)
 		if err == nil {
-			out.Connector, err = make(im.Send.Own, im.Send.Timeout, p.doer)
+			var in line
+			in, err = make(im.Send.Own, p.d.connectorWire(name, im), p.d.line(name))
 			p.mistake(key, err)
+			out.Connector, p.lines[name] = in.connector, in
 		}
 	}
 	p.senders[name] = out

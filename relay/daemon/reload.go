@@ -36,7 +36,7 @@ func (d *Daemon) Reload(cfg config.Config) error {
 	}
 	for name, in := range p.made {
 		if in.agent != d.plan.Load().made[name].agent {
-			d.alarms.forget(name)
+			d.alarms.forget(alarm{agent: name})
 		}
 	}
 	d.disp.Reload(p.targets)

@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/url"
 	"text/template"
-	"time"
 
 	"github.com/tidwall/gjson"
 
@@ -36,13 +35,11 @@ type Config struct {
 	// .Account, .To, .Text, .ReplyTo, .Media (.Type, .URL, .Name) and .RequestID, and writes values with the function
 	// json: {"chat": {{json .To}}, "content": {{json .Text}}}.
 	Template string `yaml:"template"`
-	// Timeout bounds a call; 0: 10 s.
-	Timeout time.Duration `yaml:"timeout"`
 }
 
 // Connector posts messages. It is safe for concurrent use.
 type Connector struct {
-	doer     egress.Doer
+	wire     connector.Wire
 	config   Config
 	template *template.Template
 	header   http.Header
@@ -51,17 +48,11 @@ type Connector struct {
 var _ outbound.Connector = (*Connector)(nil)
 
 // New checks the configuration and makes a Connector. Its errors name the key that is wrong.
-func New(c Config, d egress.Doer) (*Connector, error) {
+func New(c Config, w connector.Wire) (*Connector, error) {
 	if u, err := url.Parse(c.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, errors.New("url: want an http or https URL")
 	}
-	if c.Timeout < 0 {
-		return nil, errors.New("timeout: want a duration above 0")
-	}
-	if c.Timeout == 0 {
-		c.Timeout = connector.DefaultTimeout
-	}
-	out := &Connector{doer: d, config: c, header: http.Header{"Content-Type": {"application/json"}}}
+	out := &Connector{wire: w, config: c, header: http.Header{"Content-Type": {"application/json"}}}
 	if !c.Token.IsZero() {
 		out.header.Set("Authorization", "Bearer "+c.Token.Reveal())
 	}
@@ -98,8 +89,8 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 			Reason: outbound.Rejected, Code: "template", Detail: "the template makes no JSON of this message", Err: err,
 		}
 	}
-	a, err := connector.Call(ctx, c.doer, egress.Call{
-		Method: http.MethodPost, URL: c.config.URL, Header: c.header, Body: body, Timeout: c.config.Timeout, Ready: m.Ready,
+	a, err := connector.Call(ctx, c.wire.Doer, egress.Call{
+		Method: http.MethodPost, URL: c.config.URL, Header: c.header, Body: body, Timeout: c.wire.Bound(), Ready: m.Ready,
 	})
 	if err != nil {
 		return outbound.Receipt{}, err

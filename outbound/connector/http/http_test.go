@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
 	"github.com/imrelay/imrelay/outbound/connector/connectortest"
 	httpconnector "github.com/imrelay/imrelay/outbound/connector/http"
 	"github.com/imrelay/imrelay/relay/egress"
@@ -26,7 +27,7 @@ func dial(t *testing.T) *egress.Client {
 
 func open(t *testing.T, c httpconnector.Config) *httpconnector.Connector {
 	t.Helper()
-	out, err := httpconnector.New(c, dial(t))
+	out, err := httpconnector.New(c, connector.Wire{Doer: dial(t)})
 	if err != nil {
 		t.Fatalf("new: %v", err)
 	}
@@ -41,9 +42,13 @@ func TestConformance(t *testing.T) {
 			connectortest.Run(t, connectortest.Harness{
 				New: func(t *testing.T, s connectortest.Setup) outbound.Connector {
 					t.Helper()
-					return open(t, httpconnector.Config{
-						URL: s.URL + "/send?key=" + s.Secret, Token: secret.New(s.Secret), Timeout: s.Timeout, Template: template,
-					})
+					c, err := httpconnector.New(httpconnector.Config{
+						URL: s.URL + "/send?key=" + s.Secret, Token: secret.New(s.Secret), Template: template,
+					}, connector.Wire{Doer: dial(t), Timeout: s.Timeout})
+					if err != nil {
+						t.Fatalf("new: %v", err)
+					}
+					return c
 				},
 				Sent:     func(id string) string { return fmt.Sprintf(`{"ok":true,"messageId":%s}`, id) },
 				Refusals: refusals(),
@@ -175,7 +180,6 @@ func TestNewRefuses(t *testing.T) {
 		{"no url", httpconnector.Config{}, "url"},
 		{"another scheme", httpconnector.Config{URL: "ftp://x.example/"}, "url"},
 		{"no host", httpconnector.Config{URL: "http:///send"}, "url"},
-		{"a negative timeout", httpconnector.Config{URL: "http://x.example", Timeout: -1}, "timeout"},
 		{"a broken template", httpconnector.Config{URL: "http://x.example", Template: `{"a":{{json .To}`}, "template"},
 		{"an unknown field", httpconnector.Config{URL: "http://x.example", Template: `{"a":{{json .Nope}}}`}, "template"},
 		{"no JSON", httpconnector.Config{URL: "http://x.example", Template: `text={{json .Text}}`}, "template"},
@@ -184,7 +188,7 @@ func TestNewRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := httpconnector.New(tt.c, dial(t))
+			_, err := httpconnector.New(tt.c, connector.Wire{Doer: dial(t)})
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want+":") {
 				t.Errorf("got %v, want an error about %s", err, tt.want)
 			}
