@@ -3,15 +3,10 @@ package outbound
 import (
 	"context"
 	"errors"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/sethvargo/go-retry"
-	"go.uber.org/zap"
 
 	"github.com/imrelay/imrelay/dedupe"
 )
@@ -31,45 +26,17 @@ func (s *Sender) deliver(ctx context.Context, j *job) *Error {
 			ctx = context.WithoutCancel(ctx)
 			s.goOn(j)
 		}
-		id, err := s.part(ctx, d, j, s.message(j, p))
+		id, err := s.part(ctx, d, j, j.message(p))
 		if err != nil {
 			return j.rec.at(err)
 		}
-		j.rec.IDs, j.rec.At, j.rec.Fence = append(slices.Clone(j.rec.IDs), id), j.rec.At+p.End-p.Start, p.Fence
+		j.rec.done(p, id)
 		if i < len(j.pieces)-1 {
 			s.note(ctx, j)
 		}
 	}
 	s.finish(ctx, j, dedupe.Done)
 	return nil
-}
-
-// cut cuts what is left of the text into parts. Media alone are one part.
-func (s *Sender) cut(j *job) []Piece {
-	if len(j.rec.IDs) > 0 && j.rec.At >= len(j.Text) {
-		return nil
-	}
-	return Cutter{Fits: s.account(j).fits, Limit: maxParts + 1}.Cut(j.Text[j.rec.At:], j.rec.Fence)
-}
-
-// cutOff is what a text ends with that was cut off, and room the characters that make way for it.
-const (
-	cutOff = "…"
-	room   = 4
-)
-
-// shorten leaves of the text what the most parts hold.
-func (s *Sender) shorten(j *job) {
-	whole := utf8.RuneCountInString(j.Text)
-	kept := j.Text[:j.pieces[maxParts-1].End]
-	for range room {
-		_, size := utf8.DecodeLastRuneInString(kept)
-		kept = kept[:len(kept)-size]
-	}
-	j.Text = strings.TrimRightFunc(kept, unicode.IsSpace) + cutOff
-	j.pieces = s.cut(j)
-	s.log.Warn("text is too long and was cut off", append(j.fields("outbound.shortened", "shortened"),
-		zap.Int("textLength", whole), zap.Int("kept", utf8.RuneCountInString(j.Text)))...)
 }
 
 // fitting tells what fits one message of the account: by its limit in characters and its IM's in the IM's own unit.
@@ -119,19 +86,6 @@ func (s *Sender) turn(ctx context.Context, t *ticket) *Error {
 
 // account is the account as of now, or one that cannot send if it is gone.
 func (s *Sender) account(j *job) account { return s.table.Load().accounts[j.Account] }
-
-// message is what goes to the IM for one part.
-func (s *Sender) message(j *job, p Piece) Message {
-	m := Message{Account: j.Account, To: j.To, Text: p.Text, RequestID: j.id}
-	n := len(j.rec.IDs)
-	if j.rec.Long {
-		m.RequestID += "-" + strconv.Itoa(n+1)
-	}
-	if n == 0 {
-		m.ReplyTo, m.Media = j.ReplyTo, j.Media
-	}
-	return m
-}
 
 // part sends one part: it is started in the ledger before each call, and settled there after the last one.
 func (s *Sender) part(ctx context.Context, d *desk, j *job, m Message) (string, *Error) {

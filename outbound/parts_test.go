@@ -262,7 +262,7 @@ func TestATextOfTooManyParts(t *testing.T) {
 		res, err := r.Send(t.Context(), req)
 		wantCode(t, res, err, outbound.CodeInvalid)
 		r.wantCalls(0)
-		req.Shorten = true
+		req.Adapt = true
 		res = r.mustSend(req)
 		got := im.texts()
 		if len(got) != 20 || got[0] != "words" || got[18] != "words" || !strings.HasSuffix(got[19], "…") {

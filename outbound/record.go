@@ -17,7 +17,9 @@ type record struct {
 	// At and Fence say where in the text the next part begins: it is cut with the limits of then.
 	At    int    `json:"at,omitempty"`
 	Fence string `json:"fence,omitempty"`
-	// Long says that the text goes in parts.
+	// Media is how many media were sent that go by themselves, after the text.
+	Media int `json:"media,omitempty"`
+	// Long says that the message goes in parts.
 	Long bool `json:"long,omitempty"`
 	// Fail is how it ended, where it did not end well.
 	Fail *failure `json:"fail,omitempty"`
@@ -79,6 +81,9 @@ type payload struct {
 	Text      string  `json:"text,omitempty"`
 	ReplyTo   string  `json:"replyTo,omitempty"`
 	Media     []Media `json:"media,omitempty"`
+	// Mentions and Rendered are newer: what lacks them has none, and is not.
+	Mentions []Mention `json:"mentions,omitempty"`
+	Rendered bool      `json:"rendered,omitempty"`
 	// Queued is when it was queued: a day from then it is given up.
 	Queued time.Time `json:"queued"`
 }
@@ -86,7 +91,7 @@ type payload struct {
 func payloadOf(r Request, queued time.Time) ([]byte, error) {
 	b, err := json.Marshal(payload{
 		Client: r.Client.Name, RequestID: r.RequestID, EventID: r.EventID, Account: r.Account, To: r.To, Text: r.Text,
-		ReplyTo: r.ReplyTo, Media: r.Media, Queued: queued,
+		ReplyTo: r.ReplyTo, Media: r.Media, Mentions: r.Mentions, Rendered: r.rendered, Queued: queued,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode payload: %w", err)
@@ -102,7 +107,7 @@ func requestOf(b []byte) (r Request, queued time.Time, err error) {
 	}
 	r = Request{
 		Client: Client{Name: p.Client}, RequestID: p.RequestID, EventID: p.EventID, Account: p.Account, To: p.To,
-		Text: p.Text, ReplyTo: p.ReplyTo, Media: p.Media,
+		Text: p.Text, ReplyTo: p.ReplyTo, Media: p.Media, Mentions: p.Mentions, rendered: p.Rendered,
 	}
 	return r, p.Queued, nil
 }

@@ -31,11 +31,14 @@ type Request struct {
 	To, Text, ReplyTo string
 	Media             []Media
 	Mentions          []Mention
-	// Shorten cuts a text off that would need too many parts, where it would be refused: an agent that answered at length
-	// is not there any more to shorten it.
-	Shorten bool
+	// Adapt makes what would be refused fit, for an agent that has answered is not there any more to do it: a text that
+	// would need too many parts is cut off, and of a medium that the IM does not take the address is told.
+	Adapt bool
 	// Resend sends again although an earlier outcome is unknown.
 	Resend bool
+
+	// rendered says that Text is as the IM should show it already.
+	rendered bool
 }
 
 // Result is a sent message.

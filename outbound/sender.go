@@ -176,6 +176,9 @@ type account struct {
 	Account
 	fits       func(string) bool
 	idempotent time.Duration
+	// carry and render are a [Carrier]'s and a [Renderer]'s; nil: the connector is none.
+	carry  func(Media) error
+	render func(string) string
 }
 
 // Reload takes over new accounts and limits at once. Sends under way go on, with the new ones from their next step.
@@ -185,6 +188,12 @@ func (s *Sender) Reload(t Table) {
 		in := account{Account: a, fits: fitting(a)}
 		if i, ok := a.Connector.(Idempotent); ok {
 			in.idempotent = i.Window()
+		}
+		if c, ok := a.Connector.(Carrier); ok {
+			in.carry = c.Carry
+		}
+		if r, ok := a.Connector.(Renderer); ok {
+			in.render = r.Render
 		}
 		next.accounts[name] = in
 	}
@@ -290,8 +299,8 @@ type job struct {
 	entry dedupe.Entry
 	kept  bool
 	rec   record
-	// pieces are what is left of the text.
-	pieces []Piece
+	// pieces are what is left to be sent.
+	pieces []piece
 	// started says that the ledger counts with a call under way, over that it was told the outcome.
 	started, over bool
 	// ticket is its place in the line.
@@ -312,11 +321,8 @@ func (s *Sender) prepare(ctx context.Context, j *job) *Error {
 		return err
 	}
 	j.Account = name
-	if j.pieces = s.cut(j); len(j.pieces) > maxParts && j.Shorten {
-		s.shorten(j)
-	}
-	if len(j.pieces) > maxParts {
-		return refuse(CodeInvalid, "text is too long: it would need more than %d parts; shorten it", maxParts)
+	if err := s.fit(j); err != nil {
+		return err
 	}
 	id, cause := uuid.NewV7()
 	if cause != nil {

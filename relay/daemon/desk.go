@@ -137,7 +137,7 @@ func request(s relay.Saying, r relay.Reply) outbound.Request {
 	}
 	out := outbound.Request{
 		Client: client(s.Agent), EventID: s.EventID, Key: key, Account: s.Chat.Account, To: s.Chat.Conversation,
-		Text: r.Text, ReplyTo: r.ReplyTo, Shorten: true,
+		Text: r.Text, ReplyTo: r.ReplyTo, Adapt: true,
 	}
 	for _, m := range r.Media {
 		out.Media = append(out.Media, outbound.Media{Type: m.Type, URL: m.URL, Name: m.Name})
