@@ -69,12 +69,20 @@ func bearer(h http.Header) (token string, c credential) {
 	return token, credentialGiven
 }
 
-// queryToken reads ?token=, for IM servers that can send no header.
-func queryToken(u *url.URL) string {
+// queryTokens are the tokens that stand in the query, for IM servers that can send no header: token, or OneBot's
+// access_token.
+func queryTokens(u *url.URL) []string {
 	if !strings.Contains(u.RawQuery, "token=") {
-		return ""
+		return nil
 	}
-	return u.Query().Get("token")
+	var out []string
+	q := u.Query()
+	for _, name := range []string{"token", "access_token"} {
+		if token := q.Get(name); token != "" {
+			out = append(out, token)
+		}
+	}
+	return out
 }
 
 // unauthorized is a 401 that says what to mend, and never repeats what was given.

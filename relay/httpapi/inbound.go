@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/imrelay/imrelay/relay"
@@ -22,7 +23,7 @@ func inbound(c *call) error {
 		c.WriteHeader(http.StatusOK)
 		return nil
 	}
-	if err := c.receive(name); err != nil {
+	if err := c.take(name); err != nil {
 		c.logRefusal("inbound.refused", err, "im", c.t.label(name))
 		return err
 	}
@@ -44,22 +45,37 @@ func (c *call) probed(name string) bool {
 	return err == nil && a.Probe
 }
 
-// receive takes one post in.
-func (c *call) receive(name string) error {
-	if c.r.Method != http.MethodPost {
-		allow := http.MethodPost
-		if c.probed(name) {
-			allow = http.MethodHead + ", " + allow
-		}
-		return wrongMethod(allow)
-	}
-	if c.s.isStopping() {
-		return shuttingDown()
-	}
+// take takes in what came to the account's path: a post, or a connection of the IM's own.
+func (c *call) take(name string) error {
 	a, err := c.t.account(name)
-	if err != nil {
+	if err == nil && a.Socket != nil && c.r.Method == http.MethodGet {
+		return c.socket(a)
+	}
+	switch {
+	case c.r.Method != http.MethodPost:
+		return wrongMethod(a.methods())
+	case c.s.isStopping():
+		return shuttingDown()
+	case err != nil:
 		return err
 	}
+	return c.receive(a)
+}
+
+// methods are those that the account's path takes; a nil account is none.
+func (a *account) methods() string {
+	methods := []string{http.MethodPost}
+	if a != nil && a.Probe {
+		methods = append([]string{http.MethodHead}, methods...)
+	}
+	if a != nil && a.Socket != nil {
+		methods = append([]string{http.MethodGet}, methods...)
+	}
+	return strings.Join(methods, ", ")
+}
+
+// receive takes one post in.
+func (c *call) receive(a *account) error {
 	body, err := c.authentic(a)
 	if err != nil {
 		return err
@@ -86,10 +102,7 @@ func (c *call) receive(name string) error {
 // authentic reads the body and returns it if the post comes from where it should, from whom it should.
 func (c *call) authentic(a *account) ([]byte, error) {
 	if len(a.Networks) > 0 && !contains(a.Networks, clientAddr(c.r, c.t.proxies)) {
-		return nil, &Error{
-			Code:    CodeSourceNotAllowed,
-			Message: "posts from this network address are not allowed; add it to the account's allow list",
-		}
+		return nil, notAllowed()
 	}
 	if err := a.checkToken(c.r); err != nil {
 		return nil, err
@@ -145,13 +158,21 @@ func (a *account) checkToken(r *http.Request) error {
 			return nil
 		}
 	}
-	if token := queryToken(r.URL); token != "" {
+	for _, token := range queryTokens(r.URL) {
 		if _, ok := a.tokens.find(token); ok {
 			return nil
 		}
 		given = credentialGiven
 	}
 	return unauthorized(given, "the token of this IM account, or append ?token=")
+}
+
+// notAllowed is the answer to a network that may not post.
+func notAllowed() *Error {
+	return &Error{
+		Code:    CodeSourceNotAllowed,
+		Message: "posts from this network address are not allowed; add it to the account's allow list",
+	}
 }
 
 // shuttingDown is the answer to new work while the relay stops.

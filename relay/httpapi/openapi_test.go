@@ -76,7 +76,7 @@ func TestDescribedPathsAreServed(t *testing.T) {
 		if path == "/metrics" || path == "/api/admin/stream" {
 			continue // one is optional, the other does not end
 		}
-		target := strings.NewReplacer("{name}", "open", "{id}", "msg_1", "{path}", "x").Replace(path)
+		target := strings.NewReplacer("{name}", "socket", "{id}", "msg_1", "{path}", "x").Replace(path)
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch} {
 			got := r.do(ask{method: method, path: target})
 			if item.GetOperation(method) != nil {

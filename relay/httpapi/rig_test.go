@@ -201,6 +201,8 @@ func testTable() httpapi.Table {
 			{Name: "wechat", Tokens: []secret.Text{secret.New(imToken), secret.New(imToken + "-old")}, Probe: true},
 			{Name: "signed", Verifier: verifier},
 			{Name: "plain", Plain: true},
+			{Name: "socket", Tokens: []secret.Text{secret.New(imToken)}, Socket: http.HandlerFunc(openSocket)},
+			{Name: "signedsocket", Verifier: verifier, Socket: http.HandlerFunc(openSocket)},
 			{Name: "far", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
 		},
 		Clients: []httpapi.APIClient{{

@@ -70,7 +70,7 @@ func (c *call) sendRequest() (outbound.Request, error) {
 		return req, err
 	}
 	req.Key, req.Account, req.To, req.Text, req.ReplyTo = key, m.im, m.to, m.text, m.replyTo
-	req.Media, req.Resend = m.media, m.resend
+	req.Media, req.Mentions, req.Resend = m.media, m.mentions, m.resend
 	if id := c.r.Header.Get("X-Relay-Event-Id"); saneID(id) {
 		req.EventID = id
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
@@ -18,6 +19,9 @@ import (
 // maxID is the longest id, in characters.
 const maxID = 256
 
+// longestPlay is how long a voice message or a video may be, in milliseconds.
+const longestPlay = 3_600_000
+
 // mediaTypes are the kinds of media that a send may carry.
 var mediaTypes = []string{"image", "file", "voice", "video"}
 
@@ -26,6 +30,7 @@ type sendBody struct {
 	to, im, text, replyTo       string
 	requestID, msgID, messageID string
 	media                       []outbound.Media
+	mentions                    []outbound.Mention
 	resend                      bool
 }
 
@@ -87,8 +92,12 @@ func (m *sendBody) fields(root gjson.Result) error {
 		case "resend":
 			return true, readBool(name, v, &m.resend)
 		case "media":
-			media, err := readMedia(v)
-			m.media = media
+			var err error
+			m.media, err = readList(name, v, readMedium)
+			return true, err
+		case "mentions":
+			var err error
+			m.mentions, err = readList(name, v, readMention)
 			return true, err
 		}
 		return false, nil
@@ -166,33 +175,55 @@ func readBool(name string, v gjson.Result, target *bool) error {
 	return nil
 }
 
-// readMedia reads the list of media.
-func readMedia(v gjson.Result) ([]outbound.Media, error) {
+// readList reads a list, each entry by read, which is given its name.
+func readList[T any](name string, v gjson.Result, read func(name string, v gjson.Result) (T, error)) ([]T, error) {
 	if v.Type == gjson.Null {
 		return nil, nil
 	}
 	if !v.IsArray() {
-		return nil, invalid("media", "must be a list")
+		return nil, invalid(name, "must be a list")
 	}
-	var media []outbound.Media
+	var list []T
 	var failed error
 	v.ForEach(func(_, item gjson.Result) bool {
-		one, err := readMedium(fmt.Sprintf("media[%d]", len(media)), item)
+		one, err := read(fmt.Sprintf("%s[%d]", name, len(list)), item)
 		failed = err
-		media = append(media, one)
+		list = append(list, one)
 		return err == nil
 	})
-	return media, failed
+	return list, failed
 }
 
-// readMedium reads one entry of the list.
-func readMedium(name string, v gjson.Result) (outbound.Media, error) {
-	var m outbound.Media
-	if !v.IsObject() {
-		return m, invalid(name, "must be an object")
+// everybody are ids by which IMs call all members of a group at once. A relay does not lend itself to that.
+var everybody = []string{"all", "@all", "notify@all", "everyone", "@everyone", "here", "@here"}
+
+// readMention reads whom the message calls: an id, or an object with id and name.
+func readMention(name string, v gjson.Result) (outbound.Mention, error) {
+	var m outbound.Mention
+	var err error
+	switch {
+	case v.Type == gjson.String:
+		m.ID = textOf(v)
+	case v.IsObject():
+		err = readTexts(name, v, map[string]*string{"id": &m.ID, "name": &m.Name})
+	default:
+		return m, invalid(name, "must be an id, or an object with id and name")
 	}
-	err := eachField(v, func(field string, v gjson.Result) (bool, error) {
-		target, ok := map[string]*string{"type": &m.Type, "url": &m.URL, "name": &m.Name}[field]
+	switch {
+	case err != nil:
+		return m, err
+	case m.ID == "" || strings.ContainsFunc(m.ID, unicode.IsSpace):
+		return m, invalid(name+".id", "must be the id of a member")
+	case slices.Contains(everybody, strings.ToLower(m.ID)):
+		return m, invalid(name+".id", "must be one member: everybody cannot be called")
+	}
+	return m, errors.Join(checkID(name+".id", m.ID), checkID(name+".name", m.Name))
+}
+
+// readTexts reads the strings of an object.
+func readTexts(name string, v gjson.Result, targets map[string]*string) error {
+	return eachField(v, func(field string, v gjson.Result) (bool, error) {
+		target, ok := targets[field]
 		switch {
 		case !ok || v.Type == gjson.Null:
 			return ok, nil
@@ -202,6 +233,16 @@ func readMedium(name string, v gjson.Result) (outbound.Media, error) {
 		*target = textOf(v)
 		return true, nil
 	})
+}
+
+// readMedium reads one entry of the list.
+func readMedium(name string, v gjson.Result) (outbound.Media, error) {
+	var m outbound.Media
+	if !v.IsObject() {
+		return m, invalid(name, "must be an object")
+	}
+	err := readTexts(name, v, map[string]*string{"type": &m.Type, "url": &m.URL, "name": &m.Name})
+	long := v.Get("durationMs")
 	switch {
 	case err != nil:
 		return m, err
@@ -209,7 +250,10 @@ func readMedium(name string, v gjson.Result) (outbound.Media, error) {
 		return m, invalid(name+".type", "must be one of "+strings.Join(mediaTypes, ", "))
 	case !isWebURL(m.URL):
 		return m, invalid(name+".url", "must be an http or https URL")
+	case long.Exists() && long.Type != gjson.Null && (long.Type != gjson.Number || long.Num < 0 || long.Num > longestPlay):
+		return m, invalid(name+".durationMs", "must be a number of milliseconds, up to an hour")
 	}
+	m.Millis = int(long.Num)
 	return m, nil
 }
 

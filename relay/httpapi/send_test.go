@@ -48,13 +48,15 @@ func TestSendRequest(t *testing.T) {
 		got := r.do(ask{
 			path: path, header: map[string]string{"Authorization": "Bearer " + clientToken, "X-Request-Id": "abc"},
 			body: `{"to":"wxid_alice","text":"h\u00e9llo \ud83d\ude00","replyToMessageId":"7265419038812345671","requestId":"r-1",
-				"im":"wechat","media":[{"type":"image","url":"https://a.example/b.png","name":"b.png","x":1}],"resend":true,"channel":{"a":[1]}}`,
+				"im":"wechat","media":[{"type":"image","url":"https://a.example/b.png","name":"b.png","x":1,"durationMs":1500}],
+				"mentions":["wxid_bob",{"id":"wxid_eve","name":"Eve"}],"resend":true,"channel":{"a":[1]}}`,
 		})
 		got.want(t, http.StatusOK, "")
 		want := outbound.Request{
 			Client: outbound.Client{Name: "openclaw"}, RequestID: "abc", Key: "r-1", Account: "wechat", To: "wxid_alice",
 			Text: "héllo 😀", ReplyTo: "7265419038812345671", Resend: true,
-			Media: []outbound.Media{{Type: "image", URL: "https://a.example/b.png", Name: "b.png"}},
+			Media: []outbound.Media{{Type: "image", URL: "https://a.example/b.png", Name: "b.png", Millis: 1500}},
+			Mentions: []outbound.Mention{{ID: "wxid_bob"}, {ID: "wxid_eve", Name: "Eve"}},
 		}
 		if asked := r.sender.asked(); len(asked) != 1 || !reflect.DeepEqual(asked[0], want) {
 			t.Errorf("%s: got %+v, want %+v", path, asked, want)
@@ -140,6 +142,16 @@ func TestSendShape(t *testing.T) {
 		{"media without a URL", `{"to":"a","media":[{"type":"image"}]}`, "media[0].url"},
 		{"media of a file", `{"to":"a","media":[{"type":"image","url":"file:///etc/passwd"}]}`, "media[0].url"},
 		{"media without a host", `{"to":"a","media":[{"type":"image","url":"https:///b"}]}`, "media[0].url"},
+		{"media with a duration in words", `{"to":"a","media":[{"type":"voice","url":"https://a.example/b","durationMs":"2 s"}]}`, "media[0].durationMs"},
+		{"media with a duration below 0", `{"to":"a","media":[{"type":"voice","url":"https://a.example/b","durationMs":-1}]}`, "media[0].durationMs"},
+		{"mentions is a string", `{"to":"a","text":"b","mentions":"wxid_bob"}`, "mentions"},
+		{"mention of a number", `{"to":"a","text":"b","mentions":[1]}`, "mentions[0]"},
+		{"mention without an id", `{"to":"a","text":"b","mentions":[{"name":"Bob"}]}`, "mentions[0].id"},
+		{"mention of two at once", `{"to":"a","text":"b","mentions":["wxid_bob wxid_eve"]}`, "mentions[0].id"},
+		{"mention of everybody", `{"to":"a","text":"b","mentions":["wxid_bob","notify@all"]}`, "mentions[1].id"},
+		{"mention of all", `{"to":"a","text":"b","mentions":[{"id":"ALL"}]}`, "mentions[0].id"},
+		{"mention too long", `{"to":"a","text":"b","mentions":["` + long + `"]}`, "mentions[0].id"},
+		{"mention by a long name", `{"to":"a","text":"b","mentions":[{"id":"c","name":"` + long + `"}]}`, "mentions[0].name"},
 		{"second media", `{"to":"a","media":[{"type":"image","url":"https://a.example/b"},{"type":"image","url":"b"}]}`, "media[1].url"},
 	} {
 		got := r.send(tt.body)
@@ -196,6 +208,7 @@ func TestSendErrors(t *testing.T) {
 		{&outbound.Error{Code: outbound.CodeUnknownIM}, 400, "", ``},
 		{&outbound.Error{Code: outbound.CodeCannotSend}, 501, "", ``},
 		{&outbound.Error{Code: outbound.CodeInvalid}, 400, "", ``},
+		{&outbound.Error{Code: outbound.CodeUnsupportedMedia}, 400, "", ``},
 		{&outbound.Error{Code: outbound.CodeRateLimited, RetryAfter: seconds(12.1)}, 429, "13", `"retry_after":13`},
 		{&outbound.Error{Code: outbound.CodeRateLimited, RetryAfter: seconds(0.01)}, 429, "1", `"retry_after":1`},
 		{&outbound.Error{Code: outbound.CodeUpstreamRateLimited, RetryAfter: seconds(60)}, 429, "60", `"retry_after":60`},

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -25,6 +26,8 @@ type Account struct {
 	Plain bool
 	// Probe answers HEAD with 200, for IM servers that look whether the address lives.
 	Probe bool
+	// Socket serves the WebSockets that the IM opens by itself, once source and token were checked; nil: there are none.
+	Socket http.Handler
 }
 
 // APIClient is who may send.
