@@ -202,7 +202,7 @@ func TestEveryCodeHasAStatus(t *testing.T) {
 		outbound.CodeUnknownIM: 400, outbound.CodeCannotSend: 501, outbound.CodeInvalid: 400, outbound.CodeRateLimited: 429,
 		outbound.CodeUpstreamRateLimited: 429, outbound.CodeUpstreamRejected: 502, outbound.CodeUpstreamUnavailable: 503,
 		outbound.CodeDeliveryUnknown: 504, outbound.CodeStoreUnavailable: 503, outbound.CodeShuttingDown: 503,
-		outbound.CodeNotFound: 404, "nonsense": 500,
+		outbound.CodeNotFound: 404, outbound.CodeUnsupportedMedia: 400, "nonsense": 500,
 	}
 	for code, status := range want {
 		if got := code.Status(); got != status {

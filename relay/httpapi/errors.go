@@ -24,7 +24,7 @@ const (
 	CodeMethodNotAllowed Code = "method_not_allowed"
 	CodeRequestTimeout   Code = "request_timeout"
 	CodeBodyTooLarge     Code = "body_too_large"
-	CodeUnsupportedMedia Code = "unsupported_media_type"
+	CodeUnsupportedType  Code = "unsupported_media_type"
 	CodeInternal         Code = "internal"
 	// CodeTooManyConnections is what a [Ceiling] answers.
 	CodeTooManyConnections Code = "too_many_connections"
@@ -59,7 +59,8 @@ var meanings = map[Code]meaning{
 	CodeRequestTimeout:                     {status: http.StatusRequestTimeout},
 	Code(outbound.CodeInProgress):          {status: outbound.CodeInProgress.Status(), again: time.Second},
 	CodeBodyTooLarge:                       {status: http.StatusRequestEntityTooLarge},
-	CodeUnsupportedMedia:                   {status: http.StatusUnsupportedMediaType},
+	CodeUnsupportedType:                    {status: http.StatusUnsupportedMediaType},
+	Code(outbound.CodeUnsupportedMedia):    {status: outbound.CodeUnsupportedMedia.Status()},
 	Code(outbound.CodeKeyReused):           {status: outbound.CodeKeyReused.Status()},
 	CodeRateLimited:                        {status: outbound.CodeRateLimited.Status(), again: time.Second},
 	Code(outbound.CodeUpstreamRateLimited): {status: outbound.CodeUpstreamRateLimited.Status(), again: time.Second},

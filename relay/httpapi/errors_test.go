@@ -28,7 +28,7 @@ func TestCodes(t *testing.T) {
 
 		httpapi.CodeBodyIncomplete: 400, httpapi.CodeUnauthorized: 401, httpapi.CodeSourceNotAllowed: 403,
 		httpapi.CodeMethodNotAllowed: 405, httpapi.CodeRequestTimeout: 408, httpapi.CodeBodyTooLarge: 413,
-		httpapi.CodeUnsupportedMedia: 415, httpapi.CodeInternal: 500, httpapi.CodeTooManyConnections: 503,
+		httpapi.CodeUnsupportedType: 415, "unsupported_media": 400, httpapi.CodeInternal: 500, httpapi.CodeTooManyConnections: 503,
 	}
 	for _, code := range []relay.Code{
 		relay.CodeAccountAmbiguous, relay.CodeAccountUnknown, relay.CodeStoreUnavailable, relay.CodeShuttingDown,

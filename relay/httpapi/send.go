@@ -55,7 +55,7 @@ func (c *call) sendRequest() (outbound.Request, error) {
 	}
 	req.Client = client
 	if given := c.r.Header.Get("Content-Type"); given != "" && !isJSON(given) {
-		return req, &Error{Code: CodeUnsupportedMedia, Message: "Content-Type must be application/json"}
+		return req, &Error{Code: CodeUnsupportedType, Message: "Content-Type must be application/json"}
 	}
 	body, err := c.readBody(c.t.maxSend)
 	if err != nil {
