@@ -26,13 +26,16 @@
 //
 // # What makes a repeat
 //
-// The id, as text. One beyond 2^53 that ends in 000 has probably lost its last digits in JavaScript; then time, sender and a
-// digest of the message's bytes are taken with it. Without an id, or with 0, a message is never taken for a repeat.
+// The id, as text. A number beyond 2^53 that ends in 000, or is written with a fraction or an exponent, has probably
+// lost its last digits in JavaScript; then time, sender and a digest of the message's bytes are taken with it. Without
+// an id, or with 0, a message is never taken for a repeat.
 package generic
 
 import (
+	"math"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -120,19 +123,25 @@ func (f *Format) envelope(v gjson.Result, self string, raw []byte) relay.Envelop
 // identify returns the id to show and what a repeat of the message has in common with it.
 func identify(p *picked, sender, element string) (id, identity string) {
 	found := format.Scalar(p[ident])
-	if whole, ok := format.Integer(p[ident]); ok {
-		if whole == "0" {
-			return "", ""
-		}
-		if p[ident].Type != gjson.String {
-			found = whole
-		}
+	whole, ok := format.Integer(p[ident])
+	switch {
+	case whole == "0":
+		return "", ""
+	case ok && p[ident].Type != gjson.String:
+		found = whole
 	}
 	id = format.ID(found)
-	if id != "" && format.Rounded(id) {
+	if id != "" && (format.Rounded(id) || !ok && vague(p[ident])) {
 		return id, format.Fingerprint(id, format.Scalar(p[moment]), sender, element)
 	}
 	return id, id
+}
+
+// vague says that v is a number too large for a float64 to hold exactly, that has been one all the same: it is no
+// whole number as it is written.
+func vague(v gjson.Result) bool {
+	n, err := strconv.ParseFloat(v.Raw, 64)
+	return v.Type == gjson.Number && (err != nil || math.Abs(n) > 1<<53)
 }
 
 // text is a string, or what an object has for one.
