@@ -102,8 +102,11 @@ func Other(body []byte) []relay.Envelope {
 }
 
 // Meta is a body that is understood and holds no message.
-func Meta(body []byte) []relay.Envelope {
-	return []relay.Envelope{{Kind: KindMeta, Meta: true, Raw: body}}
+func Meta(body []byte) []relay.Envelope { return News(body, KindMeta) }
+
+// News is a body that holds no message, and whose kind says what it tells of the account.
+func News(body []byte, kind string) []relay.Envelope {
+	return []relay.Envelope{{Kind: kind, Meta: true, Raw: body}}
 }
 
 // The kinds that all formats share.
@@ -112,6 +115,10 @@ const (
 	KindImage = "image"
 	KindMeta  = "meta"
 	KindOther = "other"
+
+	// KindOffline and KindOnline are of meta events that say whether the account is logged in.
+	KindOffline = "offline"
+	KindOnline  = "online"
 )
 
 // Keep returns a copy of s that is valid UTF-8.

@@ -25,8 +25,12 @@
 // A notice is of kind "recall" (group_recall, friend_recall) or "system"; a file that was sent to the account
 // (offline_file) is a message of kind "file". Its sender is who did it (operator_id, sender_id), else whom it is about
 // (user_id). Recalls, pokes and uploads by the account are its own; that it joined or was muted is not. Notices of
-// no conversation are Meta: input_status (somebody is typing), client_status, bot_offline. A request is of kind
-// "friend_request", or "system" if it is about joining a group.
+// no conversation are Meta: input_status (somebody is typing), client_status, and those of the next paragraph. A request
+// is of kind "friend_request", or "system" if it is about joining a group.
+//
+// Whether the account is logged in is told by meta events of kind "offline" (the notice bot_offline, a heartbeat whose
+// status is not online) and "online" (bot_online, a heartbeat whose status is online, the lifecycle's connect).
+// Other heartbeats, and what else a lifecycle tells, are of kind "meta".
 //
 // # What makes a repeat
 //

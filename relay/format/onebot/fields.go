@@ -12,11 +12,13 @@ import (
 type fields struct {
 	post, message, sub      string // post_type, message_type, sub_type
 	notice, request         string // notice_type, request_type
+	meta                    string // meta_event_type
 	self, user, group       string
 	operator, actor, target string // operator_id, sender_id, target_id
 	id, time                gjson.Result
 	content, raw            gjson.Result // message, raw_message
 	sender, anonymous, file gjson.Result
+	status                  gjson.Result // of a heartbeat
 }
 
 // scan reads the event in one pass. It is the list of all names.
@@ -31,6 +33,10 @@ func scan(v gjson.Result) (f fields) {
 			f.sub = m.Value().Str
 		case "noticetype":
 			f.notice = m.Value().Str
+		case "metaeventtype":
+			f.meta = m.Value().Str
+		case "status":
+			f.status = m.Value()
 		case "requesttype":
 			f.request = m.Value().Str
 		case "selfid":

@@ -43,7 +43,7 @@ func (Format) Read(body []byte, self string) ([]relay.Envelope, error) {
 	case "request":
 		r.requested(&e)
 	case "meta_event":
-		return format.Meta(body), nil
+		return format.News(body, r.pulse()), nil
 	default:
 		return format.Other(body), nil
 	}
@@ -163,6 +163,10 @@ func (r *reader) noticed(e *relay.Envelope) {
 	author := first(r.operator, r.actor, r.user)
 	e.Kind, e.Sender = kindSystem, format.ID(author)
 	byUs := author != "" && author == r.self
+	if news := r.presence(); news != "" {
+		e.Kind, e.Sender, e.Meta = news, "", true
+		return
+	}
 	switch r.notice {
 	case "group_recall", "friend_recall":
 		e.Kind, e.Self = kindRecall, byUs
@@ -177,7 +181,7 @@ func (r *reader) noticed(e *relay.Envelope) {
 	case "notify":
 		e.Self = byUs && r.sub == "poke"
 		e.Meta = r.sub == "input_status"
-	case "client_status", "bot_offline":
+	case "client_status":
 		e.Meta = true
 	}
 	if e.Meta {
@@ -188,6 +192,42 @@ func (r *reader) noticed(e *relay.Envelope) {
 	if e.Kind == kindRecall {
 		e.MessageID, e.Identity = r.identify("recall:", author, e.Conversation)
 	}
+}
+
+// presence is what a notice says of the account's own state, empty if it is about something else. NapCat has a
+// notice_type for it, Lagrange a sub_type.
+func (r *reader) presence() string {
+	what := r.notice
+	if what == "notify" {
+		what = r.sub
+	}
+	switch what {
+	case "bot_offline":
+		return format.KindOffline
+	case "bot_online":
+		return format.KindOnline
+	}
+	return ""
+}
+
+// pulse is what a meta event says of the account's own state. A heartbeat's online is null where the server does not
+// know. That the plugin was enabled or disabled says nothing of the account.
+func (r *reader) pulse() string {
+	if r.meta == "lifecycle" && r.sub == "connect" {
+		return format.KindOnline
+	}
+	for m := format.MembersOf(r.status); m.Next(); {
+		if string(m.Name()) != "online" {
+			continue
+		}
+		switch m.Value().Type {
+		case gjson.True:
+			return format.KindOnline
+		case gjson.False:
+			return format.KindOffline
+		}
+	}
+	return format.KindMeta
 }
 
 func segmentOfFile(v gjson.Result) segment {

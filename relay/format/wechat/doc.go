@@ -15,11 +15,13 @@
 //   - Sender: the peer; in a group, what stands before the first ":\n" of the content, if that looks like an id and is
 //     not the room. Own messages have no such prefix. System events of a room have no sender.
 //   - Mentioned: in a group, when MsgSource's atuserlist names the owner or everybody; where there is no such list, when
-//     PushContent is the notice of a mention. The text itself proves nothing.
+//     PushContent is the notice of a mention. The text itself proves nothing, so where a server passes on neither, as
+//     in GeWe's flat callback, nobody is known to be mentioned.
 //   - At: CreateTime.
 //   - Text: the content of a text message, and what was written in reply to a quoted one.
 //   - Meta: the callback's probe, TypeNames without a message in them (Offline, ModContacts, …), an empty batch, and the
-//     status sync between the owner's own devices (MsgType 51).
+//     status sync between the owner's own devices (MsgType 51). Offline, the account's logout, is of kind "offline";
+//     no server pushes that it is logged in again.
 //
 // # What makes a repeat
 //

@@ -91,6 +91,14 @@ func sysKind(content string) string {
 	return kindSystem
 }
 
+// newsOf names a TypeName without a message in it. That the account is logged in again is told by nobody.
+func newsOf(typeName string) string {
+	if strings.EqualFold(typeName, "Offline") {
+		return format.KindOffline
+	}
+	return format.KindMeta
+}
+
 // textOf is the part of the content that somebody wrote.
 func textOf(kind, content string) string {
 	switch kind {

@@ -42,7 +42,7 @@ func (Format) Read(body []byte, self string) ([]relay.Envelope, error) {
 	case data.list.IsArray():
 		return format.Batch(body, data.list, r.message), nil
 	case top.probe, top.typeName != "" && !strings.EqualFold(top.typeName, "AddMsg"):
-		return format.Meta(body), nil
+		return format.News(body, newsOf(top.typeName)), nil
 	}
 	return format.Other(body), nil
 }
