@@ -84,7 +84,8 @@ type Daemon struct {
 	cfg       config.Config // of the start; a reload hands a new one out and does not keep it
 	reloading sync.Mutex
 	plan      atomic.Pointer[plan] // in force
-	residents residents
+	residents residents            // the agents'
+	links     residents            // the accounts'
 	// running is the context of what Run started; a reload begins connections in it.
 	running context.Context //nolint:containedctx // Reload has none of its own, and what it begins outlives it
 }
@@ -152,7 +153,8 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 		return err
 	}
 	d.undo.add("store", d.store.Close)
-	d.residents.seats = d.store.seats
+	d.residents.kind, d.residents.seats = "agent", d.store.seats
+	d.links.kind, d.links.seats = "im", d.store.seats
 	return nil
 }
 

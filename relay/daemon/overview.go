@@ -51,8 +51,10 @@ func (o *overview) Accounts(context.Context) ([]httpapi.AccountState, error) {
 	for i := range out {
 		x := o.seen.of(out[i].Name)
 		out[i].LastReceived, out[i].LastSent = httpapi.Time{Time: x.received}, httpapi.Time{Time: x.sent}
-		out[i].LastError = x.failed
+		out[i].LastError, out[i].Alarms = x.failed, o.d.alarms.of(alarm{im: out[i].Name})
 		switch {
+		case len(out[i].Alarms) > 0:
+			out[i].State = httpapi.StateDegraded
 		case x.failed != "":
 			out[i].State = httpapi.StateDegraded
 		case !x.sent.IsZero():
@@ -83,10 +85,24 @@ func (o *overview) Health(ctx context.Context) []httpapi.HealthLine {
 		}
 		lines = append(lines, line)
 	}
+	lines = append(lines, o.troubled()...)
 	if unready != nil {
 		return lines
 	}
 	return append(lines, o.orphans(ctx)...)
+}
+
+// troubled are the IM accounts with an alarm. Of the others nothing is known before they are used.
+func (o *overview) troubled() []httpapi.HealthLine {
+	var lines []httpapi.HealthLine
+	for _, name := range names(o.d.plan.Load().lines) {
+		if alarms := o.d.alarms.of(alarm{im: name}); len(alarms) > 0 {
+			lines = append(lines, httpapi.HealthLine{
+				Name: "im " + name, State: httpapi.StateDegraded, Detail: strings.Join(slices.Sorted(maps.Values(alarms)), "; "),
+			})
+		}
+	}
+	return lines
 }
 
 // orphans are the agents that have events waiting and are configured no more: nobody attempts these.

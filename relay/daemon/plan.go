@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
 	"github.com/imrelay/imrelay/relay/config"
@@ -123,12 +124,45 @@ func (p *plan) account(name string, im config.IM) {
 	p.router.Accounts[name] = &relay.Account{
 		Name: name, Self: im.Self, Format: format, Filter: filter, MaxAge: im.MaxAge,
 	}
+	p.sender(name, im)
 	a := httpapi.Account{Name: name, Networks: im.Allow, Verifier: verifier, Plain: kind.plain, Probe: kind.probe}
 	if !im.Token.IsZero() {
 		a.Tokens = []secret.Text{im.Token}
 	}
+	if h := p.hosted(name); h != nil {
+		a.Socket = h
+	}
 	p.api.Accounts = append(p.api.Accounts, a)
-	p.sender(name, im)
+}
+
+// hosted is the account's connector if its IM connects to us by itself; nil: it does not.
+func (p *plan) hosted(name string) connector.Hosted {
+	if h, ok := p.lines[name].connector.(connector.Hosted); ok && h.Hosts() {
+		return h
+	}
+	return nil
+}
+
+// residents are the agents that have a connection of their own.
+func (p *plan) residents() map[string]tenant {
+	out := map[string]tenant{}
+	for name, t := range p.targets {
+		if a, ok := t.Agent.(relay.Resident); ok {
+			out[name] = tenant{resident: a, alone: true}
+		}
+	}
+	return out
+}
+
+// links are the accounts whose connector keeps a connection. One that the IM opens is at whichever relay it was led to.
+func (p *plan) links() map[string]tenant {
+	out := map[string]tenant{}
+	for name, in := range p.lines {
+		if c, ok := in.connector.(outbound.Resident); ok {
+			out[name] = tenant{resident: c, alone: p.hosted(name) == nil}
+		}
+	}
+	return out
 }
 
 // sender plans how an account sends; without a connector it cannot.

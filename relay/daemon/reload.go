@@ -39,11 +39,16 @@ func (d *Daemon) Reload(cfg config.Config) error {
 			d.alarms.forget(alarm{agent: name})
 		}
 	}
+	for name, in := range d.plan.Load().lines {
+		if p.lines[name].connector != in.connector {
+			d.alarms.forget(alarm{im: name})
+		}
+	}
 	d.disp.Reload(p.targets)
 	d.brake.Configure(brakeOptions(cfg.Loop))
 	d.plan.Store(p)
 	if d.running != nil {
-		d.residents.settle(d.running, p.targets)
+		d.connect(p)
 	}
 	if d.o.Level != (zap.AtomicLevel{}) {
 		if level, err := zap.ParseAtomicLevel(cfg.Log.Level); err == nil {

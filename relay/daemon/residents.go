@@ -5,63 +5,81 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/seat"
 )
 
-// residents keeps the connections of agents that have one, each at one relay at a time.
+// resident is who has a long connection of its own: an agent, or an IM account's connector.
+type resident interface {
+	// Run keeps the connection until ctx ends.
+	Run(ctx context.Context)
+}
+
+// tenant is a resident and whether only one relay may keep its connection at a time.
+type tenant struct {
+	resident
+
+	alone bool
+}
+
+// residents keeps the connections of those that have one.
 type residents struct {
+	// kind is what they are, in seats' names and errors.
+	kind  string
 	seats seat.Keeper
-	// here are the agents whose seat this relay has.
+	// here are those whose seat this relay has.
 	here sync.Map
 
 	mu     sync.Mutex
 	byName map[string]*residence
 }
 
-// residence is one agent's connection.
+// residence is one connection; who is nobody when it only ends yet.
 type residence struct {
-	agent relay.Resident
-	stop  context.CancelFunc
-	done  chan struct{}
+	who  tenant
+	stop context.CancelFunc
+	done chan struct{}
 }
 
-// settle makes these agents the residents, until ctx ends. One that is another than before is told to end; who comes after
-// it begins when it has.
-func (r *residents) settle(ctx context.Context, targets map[string]relay.Target) {
+// settle makes these the residents, until ctx ends. One that is another than before, or is gone, is told to end; who comes
+// after it begins when it has.
+func (r *residents) settle(ctx context.Context, all map[string]tenant) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := map[string]*residence{}
-	for name, t := range targets {
-		a, ok := t.Agent.(relay.Resident)
+	for name, old := range r.byName {
+		if all[name] != old.who {
+			old.stop()
+			next[name] = &residence{stop: old.stop, done: old.done}
+		}
+	}
+	for name, who := range all {
 		old := r.byName[name]
-		if old != nil && old.agent == a {
+		if old != nil && old.who == who {
 			next[name] = old
 			continue
 		}
-		if old != nil {
-			old.stop()
-		}
-		if ok {
-			next[name] = r.begin(ctx, name, a, old)
-		}
+		next[name] = r.begin(ctx, name, who, old)
 	}
 	r.byName = next
 }
 
 // begin begins one, after the one before it; nil: there was none.
-func (r *residents) begin(ctx context.Context, name string, a relay.Resident, before *residence) *residence {
-	x := &residence{agent: a, done: make(chan struct{})}
+func (r *residents) begin(ctx context.Context, name string, who tenant, before *residence) *residence {
+	x := &residence{who: who, done: make(chan struct{})}
 	ctx, x.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(x.done)
 		if before != nil {
 			<-before.done
 		}
-		r.seats.Sit(ctx, "agent/"+name, func(ctx context.Context) {
+		keeper := r.seats
+		if !who.alone {
+			keeper = seat.Alone{}
+		}
+		keeper.Sit(ctx, r.kind+"/"+name, func(ctx context.Context) {
 			r.here.Store(name, nil)
 			defer r.here.Delete(name)
-			x.agent.Run(ctx)
+			who.Run(ctx)
 		})
 	}()
 	return x
@@ -78,14 +96,14 @@ func (r *residents) close(ctx context.Context) error {
 		select {
 		case <-x.done:
 		case <-ctx.Done():
-			return fmt.Errorf("close the connection of agent %s: %w", name, ctx.Err())
+			return fmt.Errorf("close the connection of %s %s: %w", r.kind, name, ctx.Err())
 		}
 	}
 	clear(r.byName)
 	return nil
 }
 
-// away says that the agent is another relay's to serve.
+// away says that it is another relay's to serve.
 func (r *residents) away(name string) bool {
 	_, here := r.here.Load(name)
 	return !here

@@ -67,11 +67,17 @@ func (d *Daemon) begin(ctx context.Context, failed chan<- error) *work {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	d.running = sending
-	d.residents.settle(sending, d.plan.Load().targets)
+	d.connect(d.plan.Load())
 	return w
 }
 
-// stop ends what Run started, from the outside in: the sender last, since agents that answer late still say something.
+// connect makes the plan's agents and accounts keep their connections. Sends go over an account's to the last.
+func (d *Daemon) connect(p *plan) {
+	d.residents.settle(d.running, p.residents())
+	d.links.settle(context.WithoutCancel(d.running), p.links())
+}
+
+// stop ends what Run started, from the outside in: the sender late, since agents that answer late still say something.
 // While they drain, new requests get an answer: 503, and nothing was promised.
 func (d *Daemon) stop(w *work) error {
 	d.api.Stopping()
@@ -87,6 +93,7 @@ func (d *Daemon) stop(w *work) error {
 	if err := d.sender.Close(drained); err != nil {
 		errs = append(errs, err)
 	}
+	errs = append(errs, d.links.close(drained))
 	w.sending.Wait()
 	answered, cancelAnswers := context.WithTimeout(context.Background(), answerTime)
 	defer cancelAnswers()

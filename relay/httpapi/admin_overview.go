@@ -61,6 +61,8 @@ type AccountState struct {
 	LastSent     Time `json:"lastSent,omitzero"`
 	// LastError says why its last failed call failed.
 	LastError string `json:"lastError,omitempty"`
+	// Alarms are what an operator has to mend, each with its text.
+	Alarms map[string]string `json:"alarms,omitempty"`
 }
 
 // listAgents serves GET /api/admin/agents.
