@@ -9,7 +9,8 @@
 //     that an answer goes where the question was: "<chat>/<topic>" in a chat with topics, "<chat>/direct/<topic>" for
 //     the direct messages of a channel, "<chat>/business/<connection>" for the chats of a business account, where
 //     the same chat without it would be another one. A thread of replies in a chat without topics is none, nor is
-//     the topic General. An update of no chat (an inline query, a poll) has no conversation.
+//     the topic General. An update of no chat (an inline query, a poll) has no conversation. A public group or channel
+//     can also be sent to by its name, so "@<username>" is in Peers.
 //   - Sender: from, or sender_chat where somebody speaks as a chat (a channel, an anonymous administrator). Nickname is
 //     the first and the last name, else the username, of a chat its title. Of a forwarded message the sender is who
 //     forwarded it.

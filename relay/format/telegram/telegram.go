@@ -100,10 +100,14 @@ func (r reader) callback(f *fields) relay.Envelope {
 func (r reader) event(f *fields, kind string) relay.Envelope {
 	who := f.sender()
 	chat := peer(f.chat)
-	return relay.Envelope{
+	e := relay.Envelope{
 		Conversation: f.conversation(&chat), Sender: format.ID(who.id), Nickname: format.Keep(who.nickname(f.signature)),
 		Kind: kind, Group: chat.group(), Self: r.bot.is(&who), At: format.Time(f.date),
 	}
+	if e.Group && chat.username != "" && e.Conversation == chat.id {
+		e.Peers = []string{format.ID("@" + chat.username)}
+	}
+	return e
 }
 
 // ours says that the message of a business chat comes from the business account, which the bot speaks for: a bot of the

@@ -146,6 +146,27 @@ func TestConversation(t *testing.T) {
 	}
 }
 
+// A chat with a name of its own may have been sent to by it; nothing else is another name of a conversation.
+func TestPeers(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, chat, more, want string }{
+		{"channel", `"type":"channel","username":"Harbour_News"`, "", "@Harbour_News"},
+		{"supergroup", `"type":"supergroup","username":"weekly"`, "", "@weekly"},
+		{"no name", `"type":"channel"`, "", ""},
+		{"a person's name", `"type":"private","username":"lin_qiao"`, "", ""},
+		{"topic", `"type":"supergroup","username":"weekly"`, `,"message_thread_id":31,"is_topic_message":true`, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e := read(t, `{"update_id":1,"channel_post":{"message_id":2,"chat":{"id":-1007,`+tt.chat+`},"text":"x"`+tt.more+`}}`, robot)
+			if got := strings.Join(e.Peers, " "); got != tt.want {
+				t.Errorf("%s: got peers %q, want %q", tt.chat, got, tt.want)
+			}
+		})
+	}
+}
+
 func TestSelf(t *testing.T) {
 	t.Parallel()
 	twin := `{"id":99,"is_bot":false,"username":"relay_trial_bot"}`
