@@ -27,6 +27,8 @@ type AcceptorOptions struct {
 	Brake *Brake
 	// Router is the first configuration.
 	Router *Router
+	// Presence is told when the IM says that an account is logged in, or out; nil: nobody wants to know.
+	Presence func(account string, online bool)
 	// Meter counts.
 	Meter Meter
 	// Log gets one line an event.
@@ -38,6 +40,7 @@ type Acceptor struct {
 	queue  queue.Putter
 	disp   *Dispatcher
 	brake  *Brake
+	tell   func(account string, online bool)
 	meter  Meter
 	log    *zap.Logger
 	router atomic.Pointer[Router]
@@ -45,7 +48,10 @@ type Acceptor struct {
 
 // NewAcceptor returns an acceptor for the router's accounts.
 func NewAcceptor(o AcceptorOptions) *Acceptor {
-	a := &Acceptor{queue: o.Queue, disp: o.Dispatcher, brake: o.Brake, meter: o.Meter, log: o.Log}
+	a := &Acceptor{queue: o.Queue, disp: o.Dispatcher, brake: o.Brake, tell: o.Presence, meter: o.Meter, log: o.Log}
+	if a.tell == nil {
+		a.tell = func(string, bool) {}
+	}
 	a.router.Store(o.Router)
 	return a
 }
@@ -82,6 +88,9 @@ func (a *Acceptor) Accept(ctx context.Context, p Post) (Acceptance, error) {
 	arrivals := make([]arrival, len(envelopes))
 	for i, e := range envelopes {
 		arrivals[i] = a.arrive(router, account, p, e)
+		if e.Meta && (e.Kind == KindOffline || e.Kind == KindOnline) {
+			a.tell(p.Account, e.Kind == KindOnline)
+		}
 	}
 	defer a.watch(arrivals, p)()
 	if err := a.put(ctx, arrivals); err != nil {

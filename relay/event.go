@@ -36,6 +36,12 @@ type Envelope struct {
 	Raw []byte
 }
 
+// The kinds of meta events that tell of the account itself: whether it is logged in.
+const (
+	KindOffline = "offline"
+	KindOnline  = "online"
+)
+
 // ErrNotJSON says that the body is not what the format needs.
 var ErrNotJSON = errors.New("body is not valid JSON")
 

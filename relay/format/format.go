@@ -117,8 +117,8 @@ const (
 	KindOther = "other"
 
 	// KindOffline and KindOnline are of meta events that say whether the account is logged in.
-	KindOffline = "offline"
-	KindOnline  = "online"
+	KindOffline = relay.KindOffline
+	KindOnline  = relay.KindOnline
 )
 
 // Keep returns a copy of s that is valid UTF-8.
