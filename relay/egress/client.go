@@ -20,7 +20,8 @@ type Options struct {
 	// RootCAs verify TLS servers; nil: those of the system.
 	RootCAs *x509.CertPool
 	// Proxy chooses the proxy for a URL, nil for none; nil: no proxy ever. [ProxyFromEnvironment] is one to give. Its
-	// choice for a URL is remembered. Only http:// proxies are spoken to.
+	// choice for a URL is remembered. Proxies are spoken to by http://, socks5:// and socks5h://; each of them looks up
+	// the server's name, so that what a name leads to is the proxy's business. The proxy's own address is guarded.
 	Proxy func(*url.URL) (*url.URL, error)
 	// IdleTimeout is how long an unused connection is kept; 0: 3 s.
 	IdleTimeout time.Duration

@@ -58,16 +58,29 @@ func (c *Client) dial(ctx context.Context, s span, req *request) (*conn, error) 
 		return nil, fmt.Errorf("dial: %w", err)
 	}
 	raw := &counter{Conn: tcp}
-	if err := raw.SetDeadline(s.end); err != nil {
+	cn, err := c.secure(ctx, s, raw, req)
+	if err != nil {
 		_ = raw.Close()
+		return nil, err
+	}
+	return cn, nil
+}
+
+// secure makes of a connection to the server, or to the proxy, one that the request can be written to.
+func (c *Client) secure(ctx context.Context, s span, raw *counter, req *request) (*conn, error) {
+	if req.route.socks {
+		if err := socks(ctx, raw, req.target); err != nil {
+			return nil, err
+		}
+	}
+	if err := raw.SetDeadline(s.end); err != nil {
 		return nil, fmt.Errorf("set deadline: %w", err)
 	}
 	if !req.route.tls {
 		return newConn(raw, raw), nil
 	}
-	if req.route.via != "" {
+	if req.route.via != "" && !req.route.socks {
 		if err := tunnel(ctx, raw, req); err != nil {
-			_ = raw.Close()
 			return nil, err
 		}
 	}
@@ -75,7 +88,6 @@ func (c *Client) dial(ctx context.Context, s span, req *request) (*conn, error) 
 	config.ServerName = req.server
 	secure := tls.Client(raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = raw.Close()
 		return nil, &handshakeError{err: err}
 	}
 	return newConn(raw, secure), nil

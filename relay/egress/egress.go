@@ -7,7 +7,7 @@
 // [http.Transport] runs two goroutines a connection and hands every answer over twice; that was half the cost of
 // delivering a message. It also repeats requests on its own judgement and does not say whether anything was written.
 // [Client] does each call on the caller's goroutine, over a pool of connections of its own; answers are parsed by
-// [http.ReadResponse]. It speaks HTTP/1.1 only.
+// [http.ReadResponse]. It speaks HTTP/1.1 only, to proxies SOCKS5 too.
 package egress
 
 import (

@@ -107,7 +107,12 @@ func TestProxyRules(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, answerOK)
 	for _, row := range []struct{ name, proxy, url, reason string }{
-		{"SOCKS", "socks5://127.0.0.1:1", f.URL, "proxy not usable"},
+		{"SOCKS4", "socks4://127.0.0.1:1", f.URL, "proxy not usable"},
+		{"TLS to the proxy", "https://127.0.0.1:1", f.URL, "proxy not usable"},
+		{"no SOCKS host", "socks5://", f.URL, "proxy not usable"},
+		{"SOCKS refused", "socks5://127.0.0.1:1", f.URL, "connection refused"},
+		{"metadata behind SOCKS", "socks5h://127.0.0.1:1", "http://169.254.169.254/", "address not allowed"},
+		{"metadata as the SOCKS proxy", "socks5://169.254.169.254", f.URL, "address not allowed"},
 		{"no host", "http://", f.URL, "proxy not usable"},
 		{"no URL", "http://\x00", f.URL, "proxy not usable"},
 		{"refused", "http://127.0.0.1:1", f.URL, "connection refused"},

@@ -1,18 +1,22 @@
 package egress
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net"
 	"net/netip"
 	"net/url"
 	"sync"
+
+	"golang.org/x/net/proxy"
 )
 
 // route is where a connection leads. Connections of the same route are interchangeable.
 type route struct {
 	// addr is the server's host:port; via is the proxy's, empty for none.
 	addr, via string
-	tls       bool
+	// socks says that the proxy speaks SOCKS5, else HTTP.
+	socks, tls bool
 }
 
 // target is what a URL says about a request, worked out.
@@ -24,6 +28,8 @@ type target struct {
 	server string
 	// auth and proxyAuth are whole header lines for names and passwords that stood in the URLs; empty for none.
 	auth, proxyAuth string
+	// socksAuth is what a SOCKS5 proxy wants to know; nil: nothing.
+	socksAuth *proxy.Auth
 }
 
 // maxTargets bounds the targets that are remembered. Configured URLs are few; URLs that change with every call pass by.
@@ -76,31 +82,35 @@ func (ts *targets) parse(raw string) (*target, error) {
 	if ts.proxy == nil {
 		return t, nil
 	}
-	proxy, err := ts.proxy(u)
+	via, err := ts.proxy(u)
 	if err != nil {
 		return nil, errProxy
 	}
-	if proxy != nil {
-		err = t.through(proxy)
+	if via != nil {
+		err = t.through(via)
 	}
 	return t, err
 }
 
+// proxyPorts are the schemes of proxies that are spoken to, and their usual ports.
+var proxyPorts = map[string]string{"http": "80", "socks5": "1080", "socks5h": "1080"}
+
 // through leads the target through a proxy.
-func (t *target) through(proxy *url.URL) error {
-	if proxy.Scheme != "http" || proxy.Hostname() == "" {
+func (t *target) through(via *url.URL) error {
+	usual, ok := proxyPorts[via.Scheme]
+	if !ok || via.Hostname() == "" {
 		return errProxy
 	}
 	// The proxy resolves names, so only an address that stands in the URL can be refused here.
 	if ip, err := netip.ParseAddr(t.server); err == nil && refused(ip) {
 		return errAddress
 	}
-	port := proxy.Port()
-	if port == "" {
-		port = "80"
+	t.route.via = net.JoinHostPort(via.Hostname(), cmp.Or(via.Port(), usual))
+	if t.route.socks = via.Scheme != "http"; t.route.socks {
+		t.socksAuth = socksAuth(via.User)
+		return nil
 	}
-	t.route.via = net.JoinHostPort(proxy.Hostname(), port)
-	t.proxyAuth = basic("Proxy-Authorization", proxy.User)
+	t.proxyAuth = basic("Proxy-Authorization", via.User)
 	if !t.route.tls {
 		t.uri = "http://" + t.host + t.uri
 	}
