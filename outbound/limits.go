@@ -43,9 +43,9 @@ type Slot struct {
 	Account, Recipient string
 	// Limits are those of the moment; a limiter follows when they change.
 	Limits Limits
-	// Cost is what the send takes of the account's and the recipient's rate, in sends; under 1: one. It makes the pause
-	// after it longer, never shorter.
-	Cost float64
+	// CostAccount and CostRecipient are what the send takes of the account's and of the recipient's rate, in sends; under
+	// 1: one. They make the pause after it longer, never shorter, and tell nothing of the wait before it.
+	CostAccount, CostRecipient float64
 	// AheadAccount and AheadRecipient are how many sends that have no place yet will take theirs before.
 	AheadAccount, AheadRecipient int
 }

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/imrelay/imrelay/outbound"
 )
 
@@ -27,12 +25,6 @@ type Limiter struct {
 }
 
 var _ outbound.Limiter = (*Limiter)(nil)
-
-// bucket is a rate's tokens. A full one says nothing that a new one would not.
-type bucket struct {
-	rate   outbound.Rate
-	tokens *rate.Limiter
-}
 
 // Delay implements [outbound.Limiter].
 func (l *Limiter) Delay(_ context.Context, s outbound.Slot) (time.Duration, error) {
@@ -54,22 +46,22 @@ func (l *Limiter) Reserve(_ context.Context, s outbound.Slot) (outbound.Place, e
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	var taken []*rate.Reservation
+	var taken []place
 	var longest time.Duration
-	take := func(k key, r outbound.Rate) {
+	take := func(k key, r outbound.Rate, cost float64) {
 		if b := l.bucket(k, r, now); b != nil {
-			t := b.tokens.ReserveN(now, 1)
-			taken = append(taken, t)
-			longest = max(longest, t.DelayFrom(now))
+			p := b.take(now, cost)
+			taken = append(taken, p)
+			longest = max(longest, p.at.Sub(now))
 		}
 	}
-	take(key{account: s.Account}, s.Limits.Account)
-	take(key{s.Account, s.Recipient}, s.Limits.Recipient)
+	take(key{account: s.Account}, s.Limits.Account, s.CostAccount)
+	take(key{s.Account, s.Recipient}, s.Limits.Recipient, s.CostRecipient)
 	cancel := func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		for _, t := range taken {
-			t.Cancel()
+		for _, p := range taken {
+			p.giveBack(time.Now())
 		}
 	}
 	return outbound.Place{Delay: longest, Cancel: cancel}, nil
@@ -84,12 +76,10 @@ func (l *Limiter) bucket(k key, r outbound.Rate, now time.Time) *bucket {
 	switch {
 	case b == nil:
 		l.sweep(now)
-		b = &bucket{rate: r, tokens: rate.NewLimiter(perSecond(r), burst(r))}
+		b = &bucket{rate: r}
 		l.buckets[k] = b
 	case b.rate != r:
-		b.rate = r
-		b.tokens.SetLimitAt(now, perSecond(r))
-		b.tokens.SetBurstAt(now, burst(r))
+		b.change(now, r)
 	}
 	return b
 }
@@ -103,7 +93,7 @@ func (l *Limiter) sweep(now time.Time) {
 		return
 	}
 	for k, b := range l.buckets {
-		if b.tokens.TokensAt(now) >= float64(burst(b.rate)) {
+		if b.debt(now) == 0 {
 			delete(l.buckets, k)
 		}
 	}
@@ -115,25 +105,4 @@ func (l *Limiter) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.buckets)
-}
-
-// delay is how long one send would wait behind so many others.
-func (b *bucket) delay(now time.Time, ahead int) time.Duration {
-	missing := float64(ahead+1) - b.tokens.TokensAt(now)
-	if missing <= 0 {
-		return 0
-	}
-	const longest = float64(1 << 62)
-	return time.Duration(min(longest, missing/float64(perSecond(b.rate))*float64(time.Second)))
-}
-
-func perSecond(r outbound.Rate) rate.Limit {
-	return rate.Limit(float64(r.N) / r.Per.Seconds())
-}
-
-func burst(r outbound.Rate) int {
-	if r.Burst > 0 {
-		return r.Burst
-	}
-	return r.N
 }

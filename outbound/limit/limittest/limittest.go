@@ -35,6 +35,10 @@ func Run(t *testing.T, name string, open Open) {
 		{"names are kept apart", apart},
 		{"changed limits hold at once", changed},
 		{"reserves at one time spread out", spread},
+		{"a cost is a pause behind", cost},
+		{"a cost goes beyond the burst", costBeyond},
+		{"a dear place is given back", costGivenBack},
+		{"a dear place that others stand behind is not", costNotGivenBack},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -246,4 +250,63 @@ func spread(f *fixture) {
 			f.Fatalf("places in %d minutes: got %d, want 1: %v", i, seen[i], seen)
 		}
 	}
+}
+
+// cost: what is dearer goes as soon as any, and those behind wait for it. The account's cost is nothing to the recipient.
+func cost(f *fixture) {
+	s := f.slot(minutely(1, 0), outbound.Rate{})
+	for _, tt := range []struct {
+		cost float64
+		want int
+	}{{0, 0}, {1, 1}, {3, 2}, {0.25, 5}, {2, 6}, {1, 8}} {
+		s.CostAccount = tt.cost
+		f.delay(s, tt.want)
+		f.reserve(s, tt.want)
+	}
+	s.Recipient, s.CostRecipient = "wxid_bob", 4
+	s.Limits.Account, s.Limits.Recipient = outbound.Rate{}, minutely(1, 0)
+	f.reserve(s, 0)
+	f.reserve(s, 4)
+	s.CostAccount, s.CostRecipient = 9, 1.5
+	f.reserve(s, 8)
+	s.Limits.Recipient.Per *= 2
+	s.Recipient = "wxid_carol"
+	f.reserve(s, 0)
+	f.reserve(s, 3)
+}
+
+// costBeyond: a burst is used up the sooner, and what is over it is waited for.
+func costBeyond(f *fixture) {
+	s := f.slot(minutely(3, 0), outbound.Rate{})
+	s.CostAccount = 2
+	f.reserve(s, 0)
+	f.reserve(s, 0)
+	f.reserve(s, 2)
+	s.CostAccount = 1
+	f.reserve(s, 4)
+	s.AheadAccount = 2
+	f.delay(s, 7)
+}
+
+func costGivenBack(f *fixture) {
+	s := f.slot(minutely(2, 0), minutely(1, 0))
+	s.CostAccount, s.CostRecipient = 5, 2
+	f.reserve(s, 0)
+	p := f.reserve(s, 4)
+	f.delay(s, 9)
+	p.Cancel()
+	f.delay(s, 4)
+	f.reserve(s, 4)
+	f.delay(s, 9)
+}
+
+func costNotGivenBack(f *fixture) {
+	s := f.slot(minutely(1, 0), outbound.Rate{})
+	f.reserve(s, 0)
+	s.CostAccount = 4
+	p := f.reserve(s, 1)
+	s.CostAccount = 1
+	f.reserve(s, 5)
+	p.Cancel()
+	f.reserve(s, 6)
 }

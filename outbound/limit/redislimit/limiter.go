@@ -93,7 +93,7 @@ func (l *Limiter) Reserve(ctx context.Context, s outbound.Slot) (outbound.Place,
 				return err
 			}
 			taken = append(taken, place{b, asked.Add(debt)})
-			longest = max(longest, b.delay(debt, 0))
+			longest = max(longest, b.delay(debt-b.extra(), 0))
 		}
 		return nil
 	})
