@@ -31,9 +31,9 @@ type Config struct {
 	URL string `yaml:"url"`
 	// Token is sent as "Authorization: Bearer <token>"; empty: no such header.
 	Token secret.Text `yaml:"token"`
-	// Template is a Go text/template of the JSON body; empty: to, text, replyToMessageId, media and requestId. It sees
-	// .Account, .To, .Text, .ReplyTo, .Media (.Type, .URL, .Name) and .RequestID, and writes values with the function
-	// json: {"chat": {{json .To}}, "content": {{json .Text}}}.
+	// Template is a Go text/template of the JSON body; empty: to, text, replyToMessageId, mentions, media and requestId. It
+	// sees .Account, .To, .Text, .ReplyTo, .Mentions (.ID, .Name), .Media (.Type, .URL, .Name, .Millis) and .RequestID, and
+	// writes values with the function json: {"chat": {{json .To}}, "content": {{json .Text}}}.
 	Template string `yaml:"template"`
 }
 
@@ -71,7 +71,8 @@ func New(c Config, w connector.Wire) (*Connector, error) {
 func (c *Connector) try() error {
 	m := outbound.Message{
 		Account: "wechat", To: "wxid_alice", Text: "two \"quoted\"\nlines \\", RequestID: "msg_1", ReplyTo: "1",
-		Media: []outbound.Media{{Type: "image", URL: "https://example.com/a.png"}},
+		Media:    []outbound.Media{{Type: "image", URL: "https://example.com/a.png"}},
+		Mentions: []outbound.Mention{{ID: "wxid_bob", Name: "Bob"}},
 	}
 	for _, m := range []outbound.Message{m, {To: "wxid_alice", Text: "\""}} {
 		if _, err := c.body(m); err != nil {
@@ -144,16 +145,18 @@ func denial(a egress.Answer, hide []string) *outbound.SendError {
 
 // payload is the body that is posted where no template shapes it.
 type payload struct {
-	To        string           `json:"to"`
-	Text      string           `json:"text,omitempty"`
-	ReplyTo   string           `json:"replyToMessageId,omitempty"`
-	Media     []outbound.Media `json:"media,omitempty"`
-	RequestID string           `json:"requestId,omitempty"`
+	To        string             `json:"to"`
+	Text      string             `json:"text,omitempty"`
+	ReplyTo   string             `json:"replyToMessageId,omitempty"`
+	Mentions  []outbound.Mention `json:"mentions,omitempty"`
+	Media     []outbound.Media   `json:"media,omitempty"`
+	RequestID string             `json:"requestId,omitempty"`
 }
 
 func (c *Connector) body(m outbound.Message) ([]byte, error) {
 	if c.template == nil {
-		s, err := encode(payload{To: m.To, Text: m.Text, ReplyTo: m.ReplyTo, Media: m.Media, RequestID: m.RequestID})
+		s, err := encode(payload{To: m.To, Text: m.Text, ReplyTo: m.ReplyTo, Mentions: m.Mentions, Media: m.Media,
+			RequestID: m.RequestID})
 		return []byte(s), err
 	}
 	var b bytes.Buffer

@@ -92,7 +92,8 @@ func TestBody(t *testing.T) {
 	t.Parallel()
 	full := outbound.Message{
 		Account: "wechat", To: "wxid_alice", Text: "a < b & \"c\"\n", ReplyTo: "7265419038812345671", RequestID: "msg_1",
-		Media: []outbound.Media{{Type: "image", URL: "https://x.example/a.png"}},
+		Media:    []outbound.Media{{Type: "voice", URL: "https://x.example/a.silk", Millis: 1500}},
+		Mentions: []outbound.Mention{{ID: "wxid_bob", Name: "Bob"}},
 	}
 	tests := []struct {
 		name, template, want string
@@ -101,7 +102,8 @@ func TestBody(t *testing.T) {
 		{
 			"all", "",
 			`{"to":"wxid_alice","text":"a < b & \"c\"\n","replyToMessageId":"7265419038812345671",` +
-				`"media":[{"type":"image","url":"https://x.example/a.png"}],"requestId":"msg_1"}`, full,
+				`"mentions":[{"id":"wxid_bob","name":"Bob"}],` +
+				`"media":[{"type":"voice","url":"https://x.example/a.silk","durationMs":1500}],"requestId":"msg_1"}`, full,
 		},
 		{"empty fields are left out", "", `{"to":"wxid_alice","text":"hi"}`, outbound.Message{To: "wxid_alice", Text: "hi"}},
 		{
