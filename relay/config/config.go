@@ -174,6 +174,13 @@ type Limits struct {
 	PerRecipient Rate `yaml:"per_recipient"`
 	// MaxText is the longest text in characters; longer ones are sent in parts. Default 0: the connector's own.
 	MaxText int `yaml:"max_text"`
+	// Jitter is the most that is added, at random, to the pause after a send of the account. Default 0: the connector's own.
+	Jitter time.Duration `yaml:"jitter"`
+	// Ramp is how long after a login the account goes slower than its rate, a quarter of it at first. Default 0: the
+	// connector's own.
+	Ramp time.Duration `yaml:"ramp"`
+	// Quiet is when nothing is sent, such as 23:00-07:00 or 23:00-07:00 Asia/Shanghai. Default empty: the connector's own.
+	Quiet Quiet `yaml:"quiet"`
 }
 
 // Agent is where events go.

@@ -168,7 +168,7 @@ func (d decoder) list(v *value, into reflect.Value, key string) {
 // leaf says that p is of a type that one scalar fills.
 func leaf(p any) bool {
 	switch p.(type) {
-	case *string, *bool, *int, *time.Duration, *Size, *Rate, *netip.Prefix, *secret.Text:
+	case *string, *bool, *int, *time.Duration, *Size, *Rate, *Quiet, *netip.Prefix, *secret.Text:
 		return true
 	}
 	return false
@@ -199,6 +199,8 @@ func set(p any, v *value) error {
 		*p, err = ParseSize(v.text)
 	case *Rate:
 		*p, err = ParseRate(v.text)
+	case *Quiet:
+		*p, err = ParseQuiet(v.text)
 	case *netip.Prefix:
 		*p, err = parseNetwork(v.text)
 	}

@@ -16,6 +16,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("routes: [{agent: ${S}, im: \"x${S}\"}]\ninbound: {wait: ${S}, max_body: ${S}}\nloop: {turns: ${S}}\n")
 	f.Add("? [a, b]\n: |\n  ${S}\n...\n---\n- *x\n")
 	f.Add("agents: {a: {kind: k, url: \"${S}\", secrets: [\"${S}\", 'file:${S}'], retry: ${S}, x: {y: [${S}]}}}")
+	f.Add("ims: {a: {limits: {jitter: ${S}, ramp: 1h, quiet: \"${S}-07:00 ${S}\"}}}")
 	const held = "h3ld-s3cret"
 	f.Fuzz(func(t *testing.T, file string) {
 		if strings.Contains(file, held) {

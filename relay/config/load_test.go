@@ -49,7 +49,7 @@ ims:
     filter: 'kind == "text" && (!group || mentioned)'
     max_age: 1h
     send: {kind: http, url: "http://127.0.0.1:9000/send", token: "out-token", timeout: 7s}
-    limits: {rate: 60/m, burst: 10, per_recipient: 1/s, max_text: 2000}
+    limits: {rate: 60/m, burst: 10, per_recipient: 1/s, max_text: 2000, jitter: 2s, ramp: 1d, quiet: "23:00-07:00 Asia/Shanghai"}
   qq:
     format: onebot
     self: 10001
@@ -92,6 +92,8 @@ func TestParseReadsEveryKey(t *testing.T) {
 		Limits: config.Limits{
 			Rate: config.Rate{N: 60, Per: time.Minute}, Burst: 10,
 			PerRecipient: config.Rate{N: 1, Per: time.Second}, MaxText: 2000,
+			Jitter: 2 * time.Second, Ramp: 24 * time.Hour,
+			Quiet: config.Quiet{From: 23 * time.Hour, To: 7 * time.Hour, Zone: "Asia/Shanghai"},
 		},
 		Own: wechat.Own,
 	}

@@ -82,7 +82,7 @@ ims:
     signature: {kind: rot13}
     max_age: 49h
     send: {url: "ftp://x", timeout: 0}
-    limits: {burst: 3, rate: 5/w}
+    limits: {burst: 3, rate: 5/w, quiet: 23:00-7:00, jitter: 2}
   c:
     format: wechat
     signature: {secret: s1, secrets: [s2]}
@@ -95,6 +95,8 @@ line 9: ims.a.send.kind: is missing
 line 9: ims.a.send.timeout: must be more than 0
 line 9: ims.a.send.url: want a whole URL such as http://127.0.0.1:9000/send
 line 10: ims.a.limits.burst: is of no use without limits.rate
+line 10: ims.a.limits.jitter: want a duration such as 500ms, 5s, 10m, 24h or 30d
+line 10: ims.a.limits.quiet: want quiet hours such as 23:00-07:00, or with a zone 23:00-07:00 Asia/Shanghai
 line 10: ims.a.limits.rate: want a rate such as 1/s, 20/m, 500/h or 1000/d
 line 13: ims.c.signature.kind: is missing
 line 13: ims.c.signature.secrets: give either secret or secrets`},

@@ -186,6 +186,8 @@ func show(v any) (string, bool) {
 		return v.String(), true
 	case Rate:
 		return quote(v.String()), true
+	case Quiet:
+		return quote(v.String()), true
 	case netip.Prefix:
 		return quote(v.String()), true
 	case secret.Text:

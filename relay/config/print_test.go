@@ -81,6 +81,9 @@ ims:
       burst: 0  # default
       per_recipient: ""  # default
       max_text: 0  # default
+      jitter: 0s  # default
+      ramp: 0s  # default
+      quiet: ""  # default
 agents:
   b:
     kind: k  # line 11

@@ -74,6 +74,41 @@ func TestParseSize(t *testing.T) {
 	}
 }
 
+func TestParseQuiet(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		in   string
+		want config.Quiet
+	}{
+		{"", config.Quiet{}},
+		{"23:00-07:00", config.Quiet{From: 23 * time.Hour, To: 7 * time.Hour}},
+		{"00:00-23:59", config.Quiet{To: 23*time.Hour + 59*time.Minute}},
+		{"13:05-13:06 UTC", config.Quiet{From: 13*time.Hour + 5*time.Minute, To: 13*time.Hour + 6*time.Minute, Zone: "UTC"}},
+		{"23:30-00:00 Asia/Shanghai", config.Quiet{From: 23*time.Hour + 30*time.Minute, Zone: "Asia/Shanghai"}},
+	}
+	for _, row := range rows {
+		got, err := config.ParseQuiet(row.in)
+		if err != nil || got != row.want || got.String() != row.in {
+			t.Errorf("%q: got %+v (%s), %v, want %+v", row.in, got, got, err, row.want)
+		}
+		if got.IsZero() != (row.in == "") {
+			t.Errorf("%q: IsZero is %t", row.in, got.IsZero())
+		}
+		if in := got.Location(); (in == nil) != (row.want.Zone == "") || in != nil && in.String() != row.want.Zone {
+			t.Errorf("%q: location is %v, want %q", row.in, in, row.want.Zone)
+		}
+	}
+	for _, in := range []string{
+		"23:00", "23:00-", "-07:00", "23:00-7:00", "23-07", "24:00-07:00", "23:00-07:60", "07:00-07:00", "23:00-07:00 ",
+		"23:00 - 07:00", "23:00-07:00 Asia", "23:00-07:00 ../UTC", "23:00-07:00  UTC", "23:00-07:00 UTC+8", "+3:00-07:00",
+		"23:00:00-07:00:00", "2３:00-07:00", "0.0:00-07:00",
+	} {
+		if got, err := config.ParseQuiet(in); err == nil {
+			t.Errorf("%q: got %v, want an error", in, got)
+		}
+	}
+}
+
 func TestParseRate(t *testing.T) {
 	t.Parallel()
 	rows := []struct {

@@ -187,7 +187,8 @@ func limitsOf(l config.Limits) outbound.Limits {
 	return outbound.Limits{
 		Account:   outbound.Rate{N: l.Rate.N, Per: l.Rate.Per, Burst: l.Burst},
 		Recipient: outbound.Rate{N: l.PerRecipient.N, Per: l.PerRecipient.Per},
-		MaxText:   l.MaxText,
+		MaxText:   l.MaxText, Jitter: l.Jitter, Ramp: l.Ramp,
+		Quiet: outbound.Quiet{From: l.Quiet.From, To: l.Quiet.To, In: l.Quiet.Location()},
 	}
 }
 
