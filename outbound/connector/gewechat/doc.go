@@ -1,0 +1,51 @@
+// Package gewechat sends through the servers that speak GeWe's API for WeChat's iPad protocol: gewechat on a host of
+// one's own, GeWe, and their relatives. It logs nobody in, registers no callback, and downloads and converts no media:
+// what is pushed is read by format wechat.
+//
+// # What is called
+//
+// Under the configured base: message/postText for a text, message/postImage, postFile and postVoice for a medium of its
+// own, message/postAppMsg for a reply that is to show what it answers, login/checkOnline to ask for the login. The
+// server fetches a medium from its URL by itself, so the URL must be within reach of the server. A voice message has to
+// say how long it plays, and is SILK. Videos are refused: the API wants a preview picture, which nobody gives us.
+//
+// # What is sent, and what is not
+//
+// Every answer has HTTP status 200, so a message was sent when the answer's ret is 200, and then only. The id is
+// data.newMsgId, all of its 64 bits, as text: it may come as a number, a text, or in halves ({"high":…,"low":…}). One that
+// is missing or 0 is none, and data.msgId is never taken for it: it is 0, or counts within one login.
+//
+// An answer with another ret is read by its words, in this order:
+//
+//   - A time-out, a lost connection or exhausted retries between the server and WeChat: the message may have been sent.
+//   - The device is offline, gone, or nobody is logged in: surely not sent, and the account is offline. Code -2 is taken
+//     for that too, unless the words name a cause of the next two kinds.
+//   - Too frequent: refused for now. No server says for how long, and trying on makes it worse, so it is three minutes.
+//   - A cause that is found before anything is sent, such as an unknown recipient, a stranger, a wrong argument or token,
+//     or a medium that could not be fetched: refused for good.
+//   - Any other words: with a ret of 500 and above it may have been sent, for the server uses 500 for whatever went wrong,
+//     after the message left too. With a lower one it is refused for good.
+//
+// An answer that is no JSON or has no ret says nothing: it may have been sent. Another HTTP status is that of something
+// in between, and means what it means everywhere. The server drops no repeats, so what may have been sent is not repeated.
+//
+// # Mentions
+//
+// Who is called is in the field ats, and WeChat shows it only where the text has "@" and the name: where it has not,
+// that is put before the text. Nobody can call everybody: such ids are refused, as are those that would become several
+// ids in a list with commas. What the text says calls nobody.
+//
+// # Pace
+//
+// No server announces a limit, and WeChat logs out who goes too fast. The pace is what other clients keep, and a bit
+// slower: one message each 1.2 seconds and up to half a second more, half as many to one recipient, and a quarter of
+// that at first in the ten minutes after a login. The longest text is 2000 UTF-16 units: that is our choice too, and
+// cautious. WeChat's own bound is not announced.
+//
+// # What is not known
+//
+// The words of failures are collected from reports; no list of them is published. Replies are left out unless quote is
+// set: the message that is made then has the shape that other clients send, but of the message that it answers only the
+// id and the conversation are known, and how WeChat shows such a quote was not tried. A reply that mentions somebody, or
+// whose message has no number for an id, is an ordinary text.
+package gewechat

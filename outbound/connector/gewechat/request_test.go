@@ -1,0 +1,255 @@
+package gewechat_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
+	"github.com/imrelay/imrelay/outbound/connector/gewechat"
+	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/relay/secret"
+)
+
+// recorder takes every call for sent, and remembers the last.
+type recorder struct {
+	call  egress.Call
+	calls int
+}
+
+// Do implements [egress.Doer].
+func (r *recorder) Do(_ context.Context, c egress.Call) (egress.Answer, error) {
+	r.call = c
+	r.calls++
+	return egress.Answer{Status: 200, Body: []byte(`{"ret":200,"data":{"newMsgId":7}}`)}, nil
+}
+
+const base = "https://im.example/gewe/v2/api"
+
+// body is a call's, with what all have.
+func body(rest string) string {
+	return `{"appId":"` + theApp + `","toWxid":"` + theRoom + `",` + rest + `}`
+}
+
+// quoted is a reply that shows what it answers.
+func quoted(title, id string) string {
+	return body(`"appmsg":"<appmsg appid=\"\" sdkver=\"0\"><title>` + title + `</title><des></des><action>view</action>` +
+		`<type>57</type><showtype>0</showtype><content></content><url></url><refermsg><type>1</type><svrid>` + id +
+		`</svrid><fromusr>` + theRoom + `</fromusr></refermsg></appmsg>"`)
+}
+
+// TestBody: what is posted, and where.
+func TestBody(t *testing.T) {
+	t.Parallel()
+	alice, bob := outbound.Mention{ID: "wxid_alice", Name: "Alice"}, outbound.Mention{ID: "wxid_bob"}
+	all := []outbound.Mention{alice, bob}
+	tests := []struct {
+		name, path, want string
+		quote            bool
+		m                outbound.Message
+	}{
+		{
+			"text", "/message/postText", body(`"content":"a < b & \"c\"\n[微笑]"`), false,
+			outbound.Message{Text: "a < b & \"c\"\n[微笑]", ReplyTo: "7265419038812345671", RequestID: "msg_1"},
+		},
+		{
+			"text that looks like a mention", "/message/postText", body(`"content":"@all notify@all"`), false,
+			outbound.Message{Text: "@all notify@all"},
+		},
+		{
+			"mentions", "/message/postText", body("\"content\":\"@Alice\u2005@wxid_bob\u2005hello\",\"ats\":\"wxid_alice,wxid_bob\""),
+			false,
+			outbound.Message{Text: "hello", Mentions: all},
+		},
+		{
+			"mentions that the text names", "/message/postText",
+			body("\"content\":\"@wxid_bob\u2005hello @Alice!\",\"ats\":\"wxid_alice,wxid_bob\""),
+			false,
+			outbound.Message{Text: "hello @Alice!", Mentions: all},
+		},
+		{
+			"the same mention twice", "/message/postText", body("\"content\":\"@Alice\u2005hello\",\"ats\":\"wxid_alice\""),
+			false,
+			outbound.Message{Text: "hello", Mentions: []outbound.Mention{alice, {ID: "wxid_alice"}}},
+		},
+		{
+			"reply", "/message/postAppMsg", quoted(`a &lt;b&gt; &amp; &#34;c&#34;&#xA;d`, "7265419038812345671"), true,
+			outbound.Message{Text: "a <b> & \"c\"\nd", ReplyTo: "7265419038812345671"},
+		},
+		{"no reply", "/message/postText", body(`"content":"hello"`), true, outbound.Message{Text: "hello"}},
+		{
+			"reply to no number", "/message/postText", body(`"content":"hello"`), true,
+			outbound.Message{Text: "hello", ReplyTo: "</svrid>"},
+		},
+		{
+			"reply that mentions", "/message/postText", body("\"content\":\"@Alice\u2005hello\",\"ats\":\"wxid_alice\""), true,
+			outbound.Message{Text: "hello", ReplyTo: "7265419038812345671", Mentions: []outbound.Mention{alice}},
+		},
+		{
+			"image", "/message/postImage", body(`"imgUrl":"https://a.example/b.png?x=1&y=2"`), true,
+			outbound.Message{ReplyTo: "7265419038812345671", Media: media("image", "https://a.example/b.png?x=1&y=2", "b", 0)},
+		},
+		{
+			"file", "/message/postFile", body(`"fileUrl":"https://a.example/b","fileName":"报告.pdf"`), false,
+			outbound.Message{Media: media("file", "https://a.example/b", "报告.pdf", 0)},
+		},
+		{
+			"file without a name", "/message/postFile", body(`"fileUrl":"https://a.example/c/b.pdf?t=1","fileName":"b.pdf"`), false,
+			outbound.Message{Media: media("file", "https://a.example/c/b.pdf?t=1", "", 0)},
+		},
+		{
+			"file without any name", "/message/postFile", body(`"fileUrl":"https://a.example/","fileName":"file"`), false,
+			outbound.Message{Media: media("file", "https://a.example/", "", 0)},
+		},
+		{
+			"voice", "/message/postVoice", body(`"voiceUrl":"https://a.example/b.silk","voiceDuration":2540`), false,
+			outbound.Message{Media: media("voice", "https://a.example/b.silk", "", 2540)},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var im recorder
+			tt.m.To = theRoom
+			r, err := open(t, gewechat.Config{URL: base + "/", Quote: tt.quote}, &im).Send(t.Context(), tt.m)
+			if err != nil || r.ID != "7" {
+				t.Fatalf("got %+v, %v; want it sent", r, err)
+			}
+			if got := string(im.call.Body); got != tt.want {
+				t.Errorf("body:\n got %s\nwant %s", got, tt.want)
+			}
+			if im.call.Method != http.MethodPost || im.call.URL != base+tt.path {
+				t.Errorf("got %s %s, want POST %s", im.call.Method, im.call.URL, base+tt.path)
+			}
+			if h := im.call.Header; h.Get("X-GEWE-TOKEN") != theToken || h.Get("Content-Type") != "application/json" {
+				t.Errorf("headers: got %v", h)
+			}
+		})
+	}
+}
+
+func media(kind, url, name string, millis int) []outbound.Media {
+	return []outbound.Media{{Type: kind, URL: url, Name: name, Millis: millis}}
+}
+
+// TestRefuses: what is refused without calling anybody.
+func TestRefuses(t *testing.T) {
+	t.Parallel()
+	calls := func(ids ...string) outbound.Message {
+		m := outbound.Message{Text: "hello"}
+		for _, id := range ids {
+			m.Mentions = append(m.Mentions, outbound.Mention{ID: id, Name: "Alice"})
+		}
+		return m
+	}
+	png := media("image", "https://a.example/b.png", "", 0)
+	tests := []struct {
+		name, code string
+		m          outbound.Message
+	}{
+		{"everybody", "mention", calls("notify@all")},
+		{"everybody, after somebody", "mention", calls("wxid_alice", "Notify@All")},
+		{"all", "mention", calls("all")},
+		{"two in one", "mention", calls("wxid_alice,notify@all")},
+		{"white space", "mention", calls("wxid_alice notify@all")},
+		{"a wide space", "mention", calls("wxid_alice\u2005")},
+		{"a line end", "mention", calls("notify@all\n")},
+		{"nobody", "mention", calls("")},
+		{"everybody, with a medium", "mention", outbound.Message{Media: png, Mentions: []outbound.Mention{{ID: "all"}}}},
+		{"text and medium", "media", outbound.Message{Text: "hello", Media: png}},
+		{"two media", "media", outbound.Message{Media: append(png, png...)}},
+		{"video", "media", outbound.Message{Media: media("video", "https://a.example/b.mp4", "", 900)}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var im recorder
+			tt.m.To = theRoom
+			_, err := open(t, gewechat.Config{URL: base}, &im).Send(t.Context(), tt.m)
+			if e := wantError(t, err); e.Reason != outbound.Rejected || e.Code != tt.code {
+				t.Errorf("got %v, want it rejected with %q", e, tt.code)
+			}
+			if im.calls != 0 {
+				t.Errorf("got %d calls, want none", im.calls)
+			}
+		})
+	}
+}
+
+func TestCarry(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		m    outbound.Media
+		want string
+	}{
+		{"image", outbound.Media{Type: "image", URL: "https://a.example/b.png"}, ""},
+		{"file", outbound.Media{Type: "file", URL: "http://a.example/b"}, ""},
+		{"voice", outbound.Media{Type: "voice", URL: "https://a.example/b.silk", Millis: 1}, ""},
+		{"voice of no length", outbound.Media{Type: "voice", URL: "https://a.example/b.silk"}, "durationMs"},
+		{"video", outbound.Media{Type: "video", URL: "https://a.example/b.mp4", Millis: 1}, "video"},
+		{"something new", outbound.Media{Type: "hologram", URL: "https://a.example/b"}, "images, files"},
+		{"no web", outbound.Media{Type: "image", URL: "file:///etc/passwd"}, "url"},
+		{"no URL", outbound.Media{Type: "image"}, "url"},
+	}
+	c := open(t, gewechat.Config{URL: base}, nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := c.Carry(tt.m)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestTimeout: a medium gets more time, unless the configuration says how much.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	text := outbound.Message{To: theRoom, Text: "hello"}
+	file := outbound.Message{To: theRoom, Media: media("file", "https://a.example/b", "", 0)}
+	tests := []struct {
+		name       string
+		m          outbound.Message
+		configured time.Duration
+		want       time.Duration
+	}{
+		{"text", text, 0, 10 * time.Second},
+		{"file", file, 0, 30 * time.Second},
+		{"text, configured", text, 5 * time.Second, 5 * time.Second},
+		{"file, configured", file, 5 * time.Second, 5 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var im recorder
+			c, err := gewechat.New(gewechat.Config{URL: base, Token: secret.New(theToken), AppID: theApp},
+				connector.Wire{Doer: &im, Timeout: tt.configured})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Send(t.Context(), tt.m); err != nil || im.call.Timeout != tt.want {
+				t.Errorf("got %v, %v; want %v", im.call.Timeout, err, tt.want)
+			}
+		})
+	}
+}
+
+// TestReady: the question whether to send at all goes to whoever makes the call.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	lost := errors.New("lost")
+	var im recorder
+	m := outbound.Message{To: theRoom, Text: "hello", Ready: func() error { return lost }}
+	if _, err := open(t, gewechat.Config{URL: base}, &im).Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if im.call.Ready == nil || !errors.Is(im.call.Ready(), lost) {
+		t.Error("got another question, want the message's")
+	}
+}
