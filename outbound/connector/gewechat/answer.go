@@ -71,7 +71,7 @@ func judge(a egress.Answer, hide ...string) *outbound.SendError {
 	if e := connector.Status(a, hide...); e != nil {
 		return e
 	}
-	if a.Truncated || !json.Valid(a.Body) {
+	if !json.Valid(a.Body) {
 		return &outbound.SendError{Reason: outbound.Uncertain, Code: "no_json"}
 	}
 	ret := connector.First(a.Body, "ret")

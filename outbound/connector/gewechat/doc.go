@@ -29,6 +29,10 @@
 // An answer that is no JSON or has no ret says nothing: it may have been sent. Another HTTP status is that of something
 // in between, and means what it means everywhere. The server drops no repeats, so what may have been sent is not repeated.
 //
+// # Text
+//
+// WeChat shows text as it is written, so Markdown's marks are taken out of what agents write, unless markdown is "keep".
+//
 // # Mentions
 //
 // Who is called is in the field ats, and WeChat shows it only where the text has "@" and the name: where it has not,

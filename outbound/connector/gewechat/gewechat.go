@@ -12,6 +12,7 @@ import (
 
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector"
+	"github.com/imrelay/imrelay/outbound/markdown"
 	"github.com/imrelay/imrelay/relay/egress"
 	"github.com/imrelay/imrelay/relay/secret"
 )
@@ -21,6 +22,12 @@ const (
 	maxText = 2000
 	// mediaTimeout bounds the call for a medium where the configuration does not: the server fetches it first.
 	mediaTimeout = 30 * time.Second
+)
+
+// What becomes of Markdown's marks.
+const (
+	plain = "plain"
+	keep  = "keep"
 )
 
 // Config is the connector's section of the configuration.
@@ -33,6 +40,9 @@ type Config struct {
 	AppID string `yaml:"app_id"`
 	// Quote makes a reply show the message that it answers. Off by default: it is not known how WeChat shows it.
 	Quote bool `yaml:"quote"`
+	// Markdown says what becomes of the marks that agents write, which WeChat shows as they are: plain takes them out,
+	// keep leaves them. Empty: plain.
+	Markdown string `yaml:"markdown"`
 }
 
 // Connector sends through one account. It is safe for concurrent use.
@@ -46,12 +56,14 @@ var (
 	_ outbound.Measured = (*Connector)(nil)
 	_ outbound.Paced    = (*Connector)(nil)
 	_ outbound.Carrier  = (*Connector)(nil)
+	_ outbound.Renderer = (*Connector)(nil)
 	_ outbound.Checker  = (*Connector)(nil)
 )
 
 // New checks the configuration and makes a Connector. Its errors name the keys that are wrong.
 func New(c Config, w connector.Wire) (*Connector, error) {
-	if err := errors.Join(checkURL(c.URL), required("token", c.Token.Reveal()), required("app_id", c.AppID)); err != nil {
+	err := errors.Join(checkURL(c.URL), required("token", c.Token.Reveal()), required("app_id", c.AppID), checkMarkdown(c.Markdown))
+	if err != nil {
 		return nil, err
 	}
 	c.URL = strings.TrimRight(c.URL, "/")
@@ -64,7 +76,7 @@ func New(c Config, w connector.Wire) (*Connector, error) {
 func checkURL(base string) error {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return errors.New("url: want the API's base as an http or https URL without a query, such as http://127.0.0.1:2531/v2/api")
+		return errors.New("url: want the API's base as an http or https URL, such as http://127.0.0.1:2531/v2/api")
 	}
 	return nil
 }
@@ -73,6 +85,14 @@ func checkURL(base string) error {
 func required(key, value string) error {
 	if value == "" || strings.TrimSpace(value) != value || strings.ContainsAny(value, "\r\n") {
 		return fmt.Errorf("%s: want a value, without white space around it", key)
+	}
+	return nil
+}
+
+// checkMarkdown says whether it is known what becomes of the marks.
+func checkMarkdown(what string) error {
+	if what != "" && what != plain && what != keep {
+		return errors.New("markdown: want plain or keep")
 	}
 	return nil
 }
@@ -122,6 +142,14 @@ func (c *Connector) call(ctx context.Context, r request, ready func() error) (eg
 		Method: http.MethodPost, URL: c.config.URL + r.path, Header: c.header, Body: r.body,
 		Timeout: timeout, Ready: ready,
 	})
+}
+
+// Render implements [outbound.Renderer].
+func (c *Connector) Render(text string) string {
+	if c.config.Markdown == keep {
+		return text
+	}
+	return markdown.Plain(text)
 }
 
 // MaxText implements [outbound.Measured].

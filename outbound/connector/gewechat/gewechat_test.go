@@ -155,10 +155,27 @@ func TestOffline(t *testing.T) {
 // TestWordsAreNotTheTexts: a server that repeats the text in its answer says nothing by it.
 func TestWordsAreNotTheTexts(t *testing.T) {
 	t.Parallel()
-	c := open(t, gewechat.Config{URL: answering(t, `{"ret":500,"msg":"失败: 设备已离线","data":{"code":"-1"}}`)}, dial(t))
-	_, err := c.Send(t.Context(), outbound.Message{To: "wxid_alice", Text: "设备已离线"})
-	if e := wantError(t, err); e.Reason != outbound.Uncertain || e.Offline || strings.Contains(e.Detail, "设备") {
-		t.Errorf("got %+v, want unknown, and not offline", e)
+	for _, answer := range []string{
+		`{"ret":500,"msg":"失败: 设备已离线","data":{"code":"-1"}}`,
+		`{"ret":500,"msg":"失败","data":{"code":"-1","msg":"设备已离线: ?"}}`,
+	} {
+		c := open(t, gewechat.Config{URL: answering(t, answer)}, dial(t))
+		_, err := c.Send(t.Context(), outbound.Message{To: "wxid_alice", Text: "设备已离线"})
+		if e := wantError(t, err); e.Reason != outbound.Uncertain || e.Offline || strings.Contains(e.Detail, "设备") {
+			t.Errorf("got %+v, want unknown, and not offline", e)
+		}
+	}
+}
+
+// TestRender: the marks go, unless they are to stay.
+func TestRender(t *testing.T) {
+	t.Parallel()
+	const text = "# Weather\n**fine**, 2*3*4"
+	for markdown, want := range map[string]string{"": "Weather\nfine, 2*3*4", "plain": "Weather\nfine, 2*3*4", "keep": text} {
+		c := open(t, gewechat.Config{URL: "http://im.invalid", Markdown: markdown}, nil)
+		if got := c.Render(text); got != want {
+			t.Errorf("%q: got %q, want %q", markdown, got, want)
+		}
 	}
 }
 
@@ -173,6 +190,7 @@ func TestIDs(t *testing.T) {
 		`{"newMsgId":{"low":2864434397}}`:                          "2864434397",
 		`{"newMsgId":{"high":0,"low":0}}`:                          "",
 		`{"newMsgId":{"high":1690433817,"low":"x"}}`:               "",
+		`{"newMsgId":{"high":-99999999999,"low":1}}`:               "",
 		`{"newMsgId":{"high":99999999999,"low":1}}`:                "",
 		`{"newMsgId":0,"msgId":1183920477}`:                        "",
 		`{"newMsgId":"","msgId":1183920477}`:                       "",
@@ -258,6 +276,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a token with a line end", func(c *gewechat.Config) { c.Token = secret.New(theToken + "\n") }, []string{"token:"}},
 		{"a token of two lines", func(c *gewechat.Config) { c.Token = secret.New("a\r\nX: b") }, []string{"token:"}},
 		{"no app_id", func(c *gewechat.Config) { c.AppID = "" }, []string{"app_id:"}},
+		{"another markdown", func(c *gewechat.Config) { c.Markdown = "html" }, []string{"markdown:"}},
 		{"nothing", func(c *gewechat.Config) { *c = gewechat.Config{} }, []string{"url:", "token:", "app_id:"}},
 	}
 	if _, err := gewechat.New(good, connector.Wire{}); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"net/url"
 	"path"
 	"slices"
@@ -15,6 +14,9 @@ import (
 
 	"github.com/imrelay/imrelay/outbound"
 )
+
+// separator is what WeChat's own clients put behind the name of who is called.
+const separator = "\u2005"
 
 // everybody are the ids that call all members of a group.
 var everybody = []string{"notify@all", "all"}
@@ -159,9 +161,9 @@ func checkMention(m outbound.Mention) error {
 func content(m outbound.Message) string {
 	var before strings.Builder
 	for i, who := range m.Mentions {
-		name := "@" + shown(who)
-		if !strings.Contains(m.Text, name) && !slices.ContainsFunc(m.Mentions[:i], func(o outbound.Mention) bool { return o.ID == who.ID }) {
-			fmt.Fprintf(&before, "%s\u2005", name)
+		name, same := "@"+shown(who), func(o outbound.Mention) bool { return o.ID == who.ID }
+		if !strings.Contains(m.Text, name) && !slices.ContainsFunc(m.Mentions[:i], same) {
+			before.WriteString(name + separator)
 		}
 	}
 	return before.String() + m.Text

@@ -158,6 +158,9 @@ func TestPunishes(t *testing.T) {
 		if got := send(time.Second); !strings.Contains(got, "操作成功") || !f.Online() {
 			t.Errorf("after the login: got %s", got)
 		}
+		if got := send(0); !strings.Contains(got, "频繁") || !f.Online() {
+			t.Errorf("too soon after the login: got %s, online %v; want it forgiven", got, f.Online())
+		}
 		f.LogOut()
 		if got := send(time.Second); !strings.Contains(got, "设备已离线") || len(f.Sent()) != 3 {
 			t.Errorf("after the logout: got %s, %d delivered", got, len(f.Sent()))
