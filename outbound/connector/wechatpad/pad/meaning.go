@@ -1,0 +1,62 @@
+package pad
+
+import (
+	"strings"
+
+	"github.com/imrelay/imrelay/outbound"
+)
+
+// cause is what an answer's words mean.
+type cause struct {
+	words []string
+	means outbound.SendError
+}
+
+// causes are looked up in order: the first that has one of the words counts. What may have been sent comes first, for a
+// send must not be repeated because some other word happens to stand in the same answer.
+var causes = []cause{
+	{
+		words: []string{
+			"超时", "timeout", "timed out", "time out", "deadline", "eof", "broken pipe", "connection reset",
+			"connection closed", "连接断开", "retries",
+		},
+		means: outbound.SendError{Reason: outbound.Uncertain},
+	},
+	{
+		words: []string{
+			"离线", "offline", "未登录", "未登陆", "掉线", "不在线", "重新登录", "重新登陆", "退出登录", "退出登陆", "已退出",
+			"not logged in", "not online", "not login", "logged out",
+		},
+		means: outbound.SendError{Reason: outbound.NotSent, Offline: true},
+	},
+	{
+		words: []string{"频繁", "频率", "限流", "too frequent", "too often", "too fast", "too many", "rate limit", "freq"},
+		means: Throttled(),
+	},
+	{
+		words: []string{
+			"不是好友", "非好友", "好友关系", "not friend", "not a friend", "拉黑", "黑名单", "被对方删除", "不在群", "参数", "不能为空",
+			"不可为空", "格式", "无效", "非法", "invalid", "illegal", "过长", "过大", "too long", "too large", "权限",
+			"permission", "forbidden", "不支持", "not support",
+		},
+		means: outbound.SendError{Reason: outbound.Rejected},
+	},
+}
+
+// Meaning is what follows from the words of an answer that is no success; false: they say nothing.
+func Meaning(words string) (outbound.SendError, bool) {
+	words = strings.ToLower(words)
+	for _, c := range causes {
+		for _, w := range c.words {
+			if strings.Contains(words, w) {
+				return c.means, true
+			}
+		}
+	}
+	return outbound.SendError{}, false
+}
+
+// Throttled is an account that was too fast.
+func Throttled() outbound.SendError {
+	return outbound.SendError{Reason: outbound.Throttled, After: cooling}
+}
