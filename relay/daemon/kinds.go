@@ -8,6 +8,7 @@ import (
 
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector"
+	"github.com/imrelay/imrelay/outbound/connector/gewechat"
 	httpconnector "github.com/imrelay/imrelay/outbound/connector/http"
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
@@ -124,7 +125,8 @@ type lineSettings struct {
 }
 
 var connectors = map[string]connectorKind{
-	"http": lineOf(httpconnector.New),
+	"gewechat": lineOf(gewechat.New),
+	"http":     lineOf(httpconnector.New),
 }
 
 // lineOf makes a connectorKind of a kind's New. A connector whose settings are the old one's is the old one: it may have a
