@@ -62,8 +62,11 @@ func (s *Sender) goOn(j *job) {
 
 // line waits for the message's turn among those to its recipient.
 func (s *Sender) line(ctx context.Context, d *desk, j *job) *Error {
-	j.ticket = &ticket{to: j.To, turn: make(chan *Error, 1), owed: len(j.pieces), deadline: j.deadline}
-	if err := d.enter(ctx, j.ticket, s.account(j).Limits); err != nil {
+	a := s.account(j)
+	j.ticket = &ticket{
+		to: j.To, counted: a.counted, turn: make(chan *Error, 1), owed: len(j.pieces), deadline: j.deadline,
+	}
+	if err := d.enter(ctx, j.ticket, a); err != nil {
 		return err
 	}
 	err := s.turn(ctx, j.ticket)
@@ -84,14 +87,12 @@ func (s *Sender) turn(ctx context.Context, t *ticket) *Error {
 	}
 }
 
-// account is the account as of now, or one that cannot send if it is gone.
-func (s *Sender) account(j *job) account { return s.table.Load().accounts[j.Account] }
+// account is the account as of now for the message's recipient, or one that cannot send if it is gone.
+func (s *Sender) account(j *job) account { return s.table.Load().accounts[j.Account].to(j.To) }
 
-// part sends one part: it is started in the ledger before each call, and settled there after the last one.
+// part sends one part: before each call it takes a place in the pace and is started in the ledger, and it is settled there
+// after the last one.
 func (s *Sender) part(ctx context.Context, d *desk, j *job, m Message) (string, *Error) {
-	if err := s.place(ctx, d, j); err != nil {
-		return "", s.unstarted(ctx, j, err)
-	}
 	t := try{backoff: s.backoff(j)}
 	for {
 		t.attempt++
@@ -101,11 +102,12 @@ func (s *Sender) part(ctx context.Context, d *desk, j *job, m Message) (string, 
 		}
 		c.attempt = t.attempt
 		if c.err == nil {
-			d.flow(j.To)
+			d.flow(s.account(j).counted)
+			s.loggedIn(d, c.began)
 			s.sent(ctx, j, c)
 			return c.id, nil
 		}
-		c.verdict = s.judge(d, j, c.err, &t)
+		c.verdict = s.judge(d, j, c, &t)
 		s.failed(j, c)
 		if c.verdict.final != nil {
 			return "", s.settle(ctx, j, c.verdict)
@@ -115,6 +117,10 @@ func (s *Sender) part(ctx context.Context, d *desk, j *job, m Message) (string, 
 		}
 		if c.verdict.stick {
 			d.stick(j.ticket, time.Now().Add(c.verdict.wait))
+		}
+		d.again(j.ticket)
+		if c.verdict.held {
+			continue
 		}
 		if err := s.wait(ctx, nil, c.verdict.wait); err != nil {
 			return "", s.giveUp(ctx, j, t, err)
@@ -126,37 +132,57 @@ func (s *Sender) part(ctx context.Context, d *desk, j *job, m Message) (string, 
 type call struct {
 	m       Message
 	attempt int
+	began   time.Time
 	took    time.Duration
 	id      string
 	err     *SendError
 	verdict verdict
 }
 
-// attempt makes one call, once nothing is in its way. Its error means that no call was made.
+// attempt makes one call in its place in the pace, once nothing is in its way. What has come in its way after it took the
+// place costs it that, or all who waited would go at once afterwards. Its error means that no call was made.
 func (s *Sender) attempt(ctx context.Context, d *desk, j *job, m Message) (call, *Error) {
-	if err := s.clear(ctx, d, j); err != nil {
-		return call{}, err
+	for {
+		if err := s.place(ctx, d, j); err != nil {
+			return call{}, err
+		}
+		// Half a message helps nobody: only the first part may be called off.
+		if err := s.calledOff(ctx); err != nil && len(j.rec.IDs) == 0 {
+			return call{}, err
+		}
+		if c, made, err := s.goes(ctx, d, j, m); made || err != nil {
+			return c, err
+		}
+		d.again(j.ticket)
 	}
-	// Half a message helps nobody: only the first part may be called off.
-	if err := s.calledOff(ctx); err != nil && len(j.rec.IDs) == 0 {
-		return call{}, err
-	}
+}
+
+// goes makes one call now; not if something is in its way.
+func (s *Sender) goes(ctx context.Context, d *desk, j *job, m Message) (c call, made bool, err *Error) {
 	if j.background {
 		select {
 		case s.pump.calls <- struct{}{}:
 		case <-s.closing:
-			return call{}, errStopping()
+			return call{}, false, errStopping()
 		}
 		defer func() { <-s.pump.calls }()
 	}
-	c := s.account(j).Connector
-	if c == nil {
-		return call{m: m, err: &SendError{Reason: NotSent, Detail: "the account cannot send"}}, nil
+	a, now := s.account(j), time.Now()
+	if a.Connector == nil {
+		none := &SendError{Reason: NotSent, Detail: "the account cannot send"}
+		return call{m: m, began: now, err: none}, true, nil
+	}
+	if h, _ := d.hold(a, now); h.until.After(now) {
+		return call{}, false, nil
 	}
 	if err := s.start(ctx, j); err != nil {
-		return call{}, err
+		return call{}, false, err
 	}
-	return s.call(j, c, m), nil
+	if !d.through(a) {
+		s.note(ctx, j)
+		return call{}, false, nil
+	}
+	return s.call(j, a.Connector, m), true, nil
 }
 
 // call calls the IM. The caller's leaving does not end it.
@@ -168,7 +194,7 @@ func (s *Sender) call(j *job, to Connector, m Message) call {
 	}
 	began := time.Now()
 	receipt, err := to.Send(ctx, m)
-	c := call{m: m, took: time.Since(began), id: receipt.ID}
+	c := call{m: m, began: began, took: time.Since(began), id: receipt.ID}
 	outcome := "sent"
 	if err != nil {
 		c.err = sendError(err)
@@ -213,7 +239,7 @@ func (s *Sender) place(ctx context.Context, d *desk, j *job) *Error {
 		if err := s.clear(ctx, d, j); err != nil {
 			return err
 		}
-		p, ok, err := d.reserve(ctx, j.ticket, s.account(j).Limits, s.reach(j))
+		p, ok, err := d.reserve(ctx, j.ticket, s.account(j), s.reach(j))
 		switch {
 		case err != nil && j.background:
 			// Given back, it would be taken again at once, and so on.
@@ -246,23 +272,42 @@ func (s *Sender) reach(j *job) time.Duration {
 	if j.background || len(j.rec.IDs) > 0 {
 		return s.hold / 2
 	}
+	if j.tried {
+		return max(0, time.Until(j.deadline))
+	}
 	return max(0, time.Until(j.deadline)) + s.hold
 }
 
-// clear waits until the IM's throttles are over.
+// clear waits until nothing stands in the way: the IM's throttles, quiet hours, being logged out.
 func (s *Sender) clear(ctx context.Context, d *desk, j *job) *Error {
 	for {
-		h, now := d.hold(j.To), time.Now()
+		now := time.Now()
+		h, changed := d.hold(s.account(j), now)
 		if !h.until.After(now) {
 			return nil
 		}
-		if err := h.refusal(now, j.until(now)); err != nil {
+		wait := h.until.Sub(now)
+		if j.background {
+			left := s.patience(j).Sub(now)
+			if left <= 0 {
+				return h.tell(wait)
+			}
+			wait = min(wait, left)
+		} else if err := h.refusal(now, j.deadline); err != nil {
 			return err
 		}
-		if err := s.wait(ctx, nil, h.until.Sub(now)); err != nil {
+		if err := s.wait(ctx, changed, wait); err != nil {
 			return err
 		}
 	}
+}
+
+// patience is until when a background send is held up: for a day, of which this process has seen all.
+func (s *Sender) patience(j *job) time.Time {
+	if anew := s.made.Add(maxAge); anew.After(j.deadline) {
+		return anew
+	}
+	return j.deadline
 }
 
 // calledOff says that the caller has left, or that the Sender is stopping.

@@ -13,6 +13,8 @@ const rounding = time.Millisecond
 // ticket is a send's place in a line.
 type ticket struct {
 	to string
+	// counted is the name under which the IM counts to.
+	counted string
 	// turn gets nil when the ticket is at the head, or the reason why it will not get there in time.
 	turn chan *Error
 	// owed is how many messages, parts counted, still need a place in the pace.
@@ -32,7 +34,6 @@ type ticket struct {
 // row is the line of one recipient.
 type row struct {
 	tickets []*ticket
-	owed    int
 	// stuck is what holds up the background send at the head, and until when.
 	stuck hold
 }
@@ -58,30 +59,43 @@ func (h hold) refusal(now, deadline time.Time) *Error {
 type desk struct {
 	account string
 	limiter Limiter
+	// random is from 0 to 1.
+	random func() float64
 
 	mu   sync.Mutex
 	rows map[string]*row
-	// owed counts the messages that callers wait to have sent.
-	owed int
-	// throttled are the IM's throttles, by recipient; the empty one is the whole account's.
+	// owed counts the messages that callers wait to have sent, throttled are the IM's throttles and lessons what they have
+	// taught: by recipient as the IM counts them, and [whole] is the account.
+	owed      map[string]int
 	throttled map[string]hold
+	lessons   lessons
+	presence  presence
+	// changed is closed when less may be in the way than before.
+	changed chan struct{}
 	// fence, while not 0, is given to a probe at the head of every new line: the ledger may hold older sends.
 	fence uint64
+
+	// telling keeps the order of what the alarm is told.
+	telling sync.Mutex
 }
+
+// whole is the account where recipients are meant else: none has an empty name.
+const whole = ""
 
 func newDesk(account string, limiter Limiter, fence uint64) *desk {
 	return &desk{
-		account: account, limiter: limiter, fence: fence, rows: map[string]*row{}, throttled: map[string]hold{},
+		account: account, limiter: limiter, fence: fence, rows: map[string]*row{}, owed: map[string]int{},
+		throttled: map[string]hold{}, lessons: lessons{}, changed: make(chan struct{}),
 	}
 }
 
 // enter puts a caller's send at the end of its line, or says that it could not go in time.
-func (d *desk) enter(ctx context.Context, t *ticket, l Limits) *Error {
+func (d *desk) enter(ctx context.Context, t *ticket, a account) *Error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
 	r := d.row(t.to)
-	if err := d.judge(ctx, t, r, l); err != nil {
+	if err := d.judge(ctx, t, r, a); err != nil {
 		d.tidy(t.to, r)
 		return err
 	}
@@ -92,9 +106,9 @@ func (d *desk) enter(ctx context.Context, t *ticket, l Limits) *Error {
 
 // judge finds out whether what is ahead leaves the send a chance. Background sends in other lines do not count: they
 // never take places further ahead than callers wait.
-func (d *desk) judge(ctx context.Context, t *ticket, r *row, l Limits) *Error {
+func (d *desk) judge(ctx context.Context, t *ticket, r *row, a account) *Error {
 	now := time.Now()
-	for _, h := range []hold{d.throttled[""], d.throttled[t.to], r.stuck} {
+	for _, h := range []hold{d.standstill(a, now), r.stuck} {
 		if err := h.refusal(now, t.deadline); err != nil {
 			return err
 		}
@@ -105,9 +119,7 @@ func (d *desk) judge(ctx context.Context, t *ticket, r *row, l Limits) *Error {
 			ahead += other.owed
 		}
 	}
-	delay, err := d.limiter.Delay(ctx, Slot{
-		Account: d.account, Recipient: t.to, Limits: l, AheadAccount: d.owed + ahead, AheadRecipient: r.owed,
-	})
+	delay, err := d.limiter.Delay(ctx, d.behind(a, d.owed[whole]+ahead, d.owed[t.counted]+ahead))
 	if err != nil {
 		return errPace(ctx, err)
 	}
@@ -135,7 +147,7 @@ func (d *desk) man(to string, owed int) (t *ticket, known bool) {
 	i := slices.IndexFunc(r.tickets, func(t *ticket) bool { return t.background && !t.manned })
 	if i >= 0 {
 		t = r.tickets[i]
-		d.owe(r, t, owed)
+		d.owe(t, owed)
 		known = t.probe == 0
 	} else {
 		t = &ticket{to: to, turn: make(chan *Error, 1), owed: owed, background: true, since: time.Now()}
@@ -153,7 +165,7 @@ func (d *desk) retire(t *ticket, look uint64) {
 	defer d.mu.Unlock()
 	r := d.rows[t.to]
 	i := slices.Index(r.tickets, t)
-	d.owe(r, t, 0)
+	d.owe(t, 0)
 	r.tickets[i] = &ticket{to: t.to, turn: make(chan *Error, 1), background: true, since: time.Now(), probe: look}
 }
 
@@ -225,27 +237,32 @@ func (d *desk) row(to string) *row {
 
 func (d *desk) push(r *row, t *ticket) {
 	r.tickets = append(r.tickets, t)
-	r.owed += t.owed
-	if !t.background {
-		d.owed += t.owed
-	}
+	d.count(t, t.owed)
 	r.call()
 }
 
 func (d *desk) remove(r *row, i int) {
-	t := r.tickets[i]
-	d.owe(r, t, 0)
+	d.owe(r.tickets[i], 0)
 	r.tickets = slices.Delete(r.tickets, i, i+1)
 	r.call()
 }
 
 // owe sets what a ticket owes.
-func (d *desk) owe(r *row, t *ticket, owed int) {
-	r.owed += owed - t.owed
-	if !t.background {
-		d.owed += owed - t.owed
-	}
+func (d *desk) owe(t *ticket, owed int) {
+	d.count(t, owed-t.owed)
 	t.owed = owed
+}
+
+// count counts what callers wait for.
+func (d *desk) count(t *ticket, more int) {
+	if t.background {
+		return
+	}
+	for _, of := range []string{whole, t.counted} {
+		if d.owed[of] += more; d.owed[of] == 0 {
+			delete(d.owed, of)
+		}
+	}
 }
 
 func (d *desk) tidy(to string, r *row) {

@@ -179,8 +179,8 @@ func TestObserver(t *testing.T) {
 		r.mustSend(keyed("k", "hello"))
 		r.refused(keyed("k", "other"), outbound.CodeKeyReused)
 		want := []string{
-			"held wechat 0s", "called wechat not_sent", "called wechat sent", "ended wechat sent", "ended wechat replayed",
-			"ended wechat idempotency_key_reused",
+			"held wechat 0s", "called wechat not_sent", "held wechat 1s", "called wechat sent", "ended wechat sent",
+			"ended wechat replayed", "ended wechat idempotency_key_reused",
 		}
 		if !slices.Equal(c.seen, want) {
 			t.Errorf("observed:\n got %q\nwant %q", c.seen, want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -84,6 +85,10 @@ type Options struct {
 	Sent     SentFunc
 	Known    KnownFunc
 	Observer Observer
+	// Alarm is told of an account that is logged out: what is "offline". Nil: nobody is.
+	Alarm Alarm
+	// Random is from 0 to 1 and safe for concurrent use: jitter. Nil: of math/rand.
+	Random func() float64
 	// Log gets a line for each call to an IM and for each refusal.
 	Log *zap.Logger
 }
@@ -99,6 +104,8 @@ type Sender struct {
 	hookDown atomic.Bool
 	known    KnownFunc
 	observer Observer
+	alarm    Alarm
+	random   func() float64
 	log      *zap.Logger
 	made     time.Time
 
@@ -130,7 +137,7 @@ func New(o Options) (*Sender, error) {
 	}
 	s := &Sender{
 		store: o.Store, limiter: o.Limiter, hold: o.Hold, lease: o.Lease, sentHook: o.Sent, known: o.Known,
-		observer: o.Observer, log: o.Log,
+		observer: o.Observer, alarm: o.Alarm, random: o.Random, log: o.Log,
 		desks: map[string]*desk{}, closing: make(chan struct{}), made: time.Now(),
 	}
 	aborted, abort := context.WithCancel(context.Background())
@@ -139,6 +146,9 @@ func New(o Options) (*Sender, error) {
 	}
 	if s.observer == nil {
 		s.observer = unobserved{}
+	}
+	if s.random == nil {
+		s.random = rand.Float64
 	}
 	s.pump.init()
 	if err := s.lookBack(); err != nil {
@@ -179,6 +189,25 @@ type account struct {
 	// carry and render are a [Carrier]'s and a [Renderer]'s; nil: the connector is none.
 	carry  func(Media) error
 	render func(string) string
+	// pace is a [Paced]'s.
+	pace func(to string) (Limits, string)
+	// counted is the name under which the IM counts the recipient whom it is for.
+	counted string
+}
+
+// to is the account for sends to a recipient.
+func (a account) to(recipient string) account {
+	a.counted = recipient
+	if a.pace == nil {
+		return a
+	}
+	own, counted := a.pace(recipient)
+	if counted != "" {
+		a.counted = counted
+	}
+	a.Limits = a.Limits.over(own)
+	a.fits = fitting(a.Account)
+	return a
 }
 
 // Reload takes over new accounts and limits at once. Sends under way go on, with the new ones from their next step.
@@ -195,9 +224,15 @@ func (s *Sender) Reload(t Table) {
 		if r, ok := a.Connector.(Renderer); ok {
 			in.render = r.Render
 		}
+		if p, ok := a.Connector.(Paced); ok {
+			in.pace = p.Pace
+		}
 		next.accounts[name] = in
 	}
 	s.table.Store(next)
+	for _, d := range s.allDesks() {
+		d.stir()
+	}
 }
 
 // desk returns the account's lines. They outlive a reload.
@@ -207,6 +242,7 @@ func (s *Sender) desk(name string) *desk {
 	d := s.desks[name]
 	if d == nil {
 		d = newDesk(name, s.limiter, s.pump.fence())
+		d.random = s.random
 		s.desks[name] = d
 	}
 	return d

@@ -22,11 +22,15 @@ type try struct {
 	backoff retry.Backoff
 	// uncertain says that one of them may have reached the IM.
 	uncertain bool
+	// last is why the last one failed.
+	last Reason
 }
 
 // verdict is what follows from a failed call: another one after a while, or the end.
 type verdict struct {
 	wait time.Duration
+	// held says that it is the desk that holds it up, and knows when that is over.
+	held bool
 	// stick says that those behind in the line are told.
 	stick bool
 	final *Error
@@ -37,21 +41,31 @@ type verdict struct {
 }
 
 // judge decides what follows from a failed call.
-func (s *Sender) judge(d *desk, j *job, e *SendError, t *try) verdict {
+func (s *Sender) judge(d *desk, j *job, c call, t *try) verdict {
+	e := c.err
+	s.heard(d, c)
 	wait, _ := t.backoff.Next()
 	now := time.Now()
 	until := j.until(now)
-	j.tried = true
-	var final *Error
+	j.tried, t.last = true, e.Reason
+	var (
+		final *Error
+		held  bool
+	)
 	switch e.Reason {
 	case Rejected:
 		// Where the IM drops repeats, this is its word on the first call too.
 		return j.end(errRejected(e))
 	case Throttled:
-		d.throttle(j.To, e)
-		h := d.hold(j.To)
-		wait, final = h.until.Sub(now), h.refusal(now, until)
+		a := s.account(j)
+		d.throttle(a.counted, e)
+		h, _ := d.hold(a, now)
+		wait, final, held = h.until.Sub(now), h.refusal(now, until), true
 	case NotSent:
+		if h, _ := d.hold(s.account(j), now); e.Offline && h.until.After(now) {
+			wait, final, held = h.until.Sub(now), h.refusal(now, until), true
+			break
+		}
 		if wait = max(wait, min(e.After, believedUpTo)); now.Add(wait).After(until) {
 			final = errUnavailable(max(e.After, unavailableFor))
 		}
@@ -63,11 +77,21 @@ func (s *Sender) judge(d *desk, j *job, e *SendError, t *try) verdict {
 	}
 	switch {
 	case final == nil:
-		return verdict{wait: wait, stick: j.background && e.Reason == NotSent, decided: "retry"}
+		return verdict{wait: wait, held: held, stick: j.background && !held && e.Reason == NotSent, decided: "retry"}
 	case t.uncertain:
 		return inDoubt()
 	}
 	return j.end(final)
+}
+
+// heard takes note of what a failed call says about the account's being logged in.
+func (s *Sender) heard(d *desk, c call) {
+	switch {
+	case c.err.Offline:
+		s.loggedOut(d, c.began)
+	case c.err.Reason == Rejected, c.err.Reason == Throttled:
+		s.loggedIn(d, c.began)
+	}
 }
 
 func inDoubt() verdict {
@@ -98,12 +122,15 @@ func (s *Sender) giveUp(ctx context.Context, j *job, t try, err *Error) *Error {
 	if t.uncertain {
 		return s.settle(ctx, j, inDoubt())
 	}
+	if err.Code == CodeRateLimited && t.last == NotSent {
+		err = errUnavailable(err.RetryAfter)
+	}
 	return s.unstarted(ctx, j, err)
 }
 
 // unstarted gives the key back: nothing is under way.
 func (s *Sender) unstarted(ctx context.Context, j *job, err *Error) *Error {
-	if j.background && (err.Code == CodeUpstreamRateLimited || err.Code == CodeUpstreamUnavailable) {
+	if j.background && outOfPatience(err.Code) {
 		return s.settle(ctx, j, j.end(err))
 	}
 	if err.Code == CodeStoreUnavailable && !j.background {
@@ -112,4 +139,9 @@ func (s *Sender) unstarted(ctx context.Context, j *job, err *Error) *Error {
 	}
 	s.release(ctx, j)
 	return err
+}
+
+// outOfPatience says that a background send with the code has failed: it has waited for as long as it may.
+func outOfPatience(c Code) bool {
+	return c == CodeRateLimited || c == CodeUpstreamRateLimited || c == CodeUpstreamUnavailable
 }
