@@ -59,8 +59,8 @@ type Span struct {
 const (
 	maxText  = 64 << 10
 	maxOpen  = 16   // blocks in one another, a list and its item being two
-	maxRuns  = 4096 // runs of stars, underscores or tildes
-	maxLinks = 1024 // brackets that could begin a link
+	maxRuns  = 2048 // runs of stars, underscores or tildes
+	maxLinks = 256  // brackets that could begin a link
 	maxTag   = 512  // bytes between < and >
 )
 
