@@ -1,0 +1,37 @@
+// Package onebot sends through a OneBot v11 implementation: NapCat, LLOneBot, Lagrange, go-cqhttp and their relatives. It
+// calls their HTTP API, or keeps a WebSocket to them, or lets them connect to the account's inbound path; what comes on a
+// WebSocket is handed in byte for byte, as if it had been posted. It reads no events: that is the format's business.
+//
+// # What it sends
+//
+// A message always goes as a list of segments, never as a string: nothing in a text is acted on, be it a CQ code. Before
+// the text stand the reply, if the id is a number, and one "at" for each mention in a group. Mentions are numbers other
+// than 0: some implementations read everything else as everybody. A recipient is named as the format names
+// conversations: group:<id>, private:<id>, or private:<id>@<group> for a temporary session. A bare number is refused,
+// since a group and a person may have the same. Numbers beyond 2^53 go as strings, for JavaScript would round them.
+//
+// # What an answer means
+//
+// "ok" and retcode 0 are sent, "async" and retcode 1 are sent without an id. retcode 100 is unknown: it is the
+// implementation's guess that the account is under risk control, and such messages have been seen to arrive. So is every
+// failure that speaks of a time-out. All other failures, 1400 and its neighbours included, are refusals for good. 401
+// and 403 mean the token, and raise the alarm "token".
+//
+// # Connections
+//
+// A link is one WebSocket, whoever opened it. It works from its first event or answer on.
+//
+//	opened ──first frame──▶ works ──silence, probe unanswered──▶ doubted ──a newer one works──▶ closed
+//	  │                      │  ▲                                  │
+//	  │                      ▼  │ an answer                        │
+//	  │                    probed                                  │
+//	  └──────── closed by either side ◀────────────────────────────┘
+//
+// Only frames of OneBot count as a sign of life, not pings: nothing for three heartbeats (each says how often it comes;
+// 90 s before the first) brings a probe, get_status. A connection of ours that does not answer is made again, and closed
+// once the new one works; one of theirs is closed, for they come again. Of several that work the newest sends.
+//
+// Events of all connections stand in one line of bounded length; while it is full, nothing is read. One that cannot be
+// taken in is tried again for ten minutes, and its loss is logged. A relay that does not keep the connection opens one
+// for each send, to the address's /api where it has no path of its own.
+package onebot
