@@ -189,9 +189,10 @@ func (a *Acceptor) put(ctx context.Context, arrivals []arrival) error {
 			if x.placed.Echo {
 				x.ignored = IgnoredSelf
 			}
-			a.brake.Event(ctx, x.job.Lane.Account, x.job.Lane.Conversation, Turn{
-				Fresh: x.placed.Fresh, Held: x.braked, Braked: x.placed.Braked,
-			})
+			turn := Turn{Fresh: x.placed.Fresh, Held: x.braked, Braked: x.placed.Braked}
+			if a.brake.Event(ctx, x.job.Lane.Account, x.job.Lane.Conversation, turn) {
+				a.meter.Braked(x.job.Lane.Account)
+			}
 		}
 	}
 	return nil
@@ -212,11 +213,16 @@ func (a *Acceptor) note(p Post, x *arrival, began time.Time) {
 		return
 	}
 	e := &x.envelope
+	echo := zap.Skip()
+	if x.placed.Echo { // unlike a message that the IM marks as the account's own, it was known by its id
+		echo = zap.Bool("echo", true)
+	}
 	fields := [...]zap.Field{
 		zap.String("event", name), zap.String("eventId", x.placed.ID), zap.String("im", p.Account),
 		zap.String("sender", e.Sender), zap.String("conversationId", e.Conversation),
 		zap.String("messageId", e.MessageID), zap.String("requestId", p.RequestID), zap.String("kind", e.Kind),
 		zap.Int("bytes", len(e.Raw)), zap.Float64("durationMs", millis(time.Since(began))),
+		echo,
 	}
 	entry.Write(fields[:]...)
 }

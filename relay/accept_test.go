@@ -207,6 +207,9 @@ func TestEcho(t *testing.T) {
 		if a := r.post("c", "77", time.Second); a.Ignored != relay.IgnoredSelf || len(a.EventIDs) != 0 {
 			t.Errorf("echo: got %+v", a)
 		}
+		if n := r.logs.FilterField(zap.Bool("echo", true)).Len(); n != 1 {
+			t.Errorf("echo: logged as one %d times, want once", n)
+		}
 		if a := r.post("d", "77", time.Second); !a.Answered {
 			t.Errorf("same id elsewhere: got %+v", a)
 		}
@@ -373,6 +376,9 @@ func TestBrake(t *testing.T) {
 		if err != nil || len(pauses) != 1 || pauses[0].Scope != (queue.Scope{Account: "im", Conversation: "loop"}) {
 			t.Errorf("pauses: got %+v, %v", pauses, err)
 		}
+		if n := r.meter.pauses.Load(); n != 1 {
+			t.Errorf("counted %d pauses, want 1", n)
+		}
 		time.Sleep(10*time.Minute + time.Second)
 		if n := len(agent.of("21")); n != 2 {
 			t.Errorf("after the pause: event 21 was delivered in %d conversations, want 2", n)
@@ -423,6 +429,9 @@ func TestBrakeTakesBackAPause(t *testing.T) {
 		r.post("c", "2", time.Second)
 		if pauses, err := r.queue.Pauses(t.Context()); err != nil || len(pauses) != 0 {
 			t.Errorf("after a repeat: got %+v, %v, want no pause", pauses, err)
+		}
+		if n := r.meter.pauses.Load(); n != 0 {
+			t.Errorf("after a repeat: counted %d pauses, want none", n)
 		}
 		if a := r.post("c", "3", time.Second); a.Answered {
 			t.Errorf("turn 4: got %+v, want it held", a)

@@ -87,17 +87,19 @@ func (b *Brake) Hold(ctx context.Context, account, conversation string) bool {
 }
 
 // Event is told what became of the event: a fresh one begins a turn, and makes a pause stand; for any other the pause is
-// taken back.
-func (b *Brake) Event(ctx context.Context, account, conversation string, t Turn) {
+// taken back. It returns true if the conversation is paused now for having had too many turns.
+func (b *Brake) Event(ctx context.Context, account, conversation string, t Turn) bool {
 	scope := queue.Scope{Account: account, Conversation: conversation}
 	switch opts := b.begin(talk{account, conversation}, t); {
 	case t.Braked, t.Held && t.Fresh:
 		b.log.Warn("conversation looks like a loop and is paused", pauseFields(scope, opts)...)
+		return true
 	case t.Held:
 		if err := b.pauser.Resume(ctx, scope); err != nil {
 			b.log.Error("conversation could not be resumed", append(pauseFields(scope, opts), zap.Error(err))...)
 		}
 	}
+	return false
 }
 
 func pauseFields(s queue.Scope, opts BrakeOptions) []zap.Field {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,8 +170,19 @@ func (o *scriptOutbox) taken() ([]relay.Saying, int) {
 type nullMeter struct{}
 
 func (nullMeter) Inbound(string, string)                {}
+func (nullMeter) Braked(string)                         {}
 func (nullMeter) Attempt(string, string, time.Duration) {}
 func (nullMeter) Delivered(string, time.Duration)       {}
+
+// brakeMeter counts pauses only.
+type brakeMeter struct {
+	nullMeter
+
+	pauses atomic.Int32
+}
+
+// Braked implements relay.Meter.
+func (m *brakeMeter) Braked(string) { m.pauses.Add(1) }
 
 // rig is an acceptor and a dispatcher over a memory queue, with one scripted agent called "agent".
 type rig struct {
@@ -179,6 +191,7 @@ type rig struct {
 	disp  *relay.Dispatcher
 	acc   *relay.Acceptor
 	brake *relay.Brake
+	meter *brakeMeter // the acceptor's
 	agent *scriptAgent
 	said  *scriptOutbox
 	logs  *observer.ObservedLogs
@@ -226,9 +239,9 @@ func newRig(t *testing.T, agent *scriptAgent, change func(*setup)) *rig {
 		Targets: map[string]relay.Target{"agent": {Agent: agent, Policy: s.policy, Concurrency: s.concurrency, Away: s.away}},
 		Drain:   s.drain, Herald: s.herald, Outbox: said, Meter: nullMeter{}, Log: log,
 	})
-	brake := relay.NewBrake(q, s.brake, log)
+	brake, meter := relay.NewBrake(q, s.brake, log), &brakeMeter{}
 	acc := relay.NewAcceptor(relay.AcceptorOptions{
-		Queue: q, Dispatcher: disp, Brake: brake, Meter: nullMeter{}, Log: log,
+		Queue: q, Dispatcher: disp, Brake: brake, Meter: meter, Log: log,
 		Router: &relay.Router{
 			Accounts: map[string]*relay.Account{"im": &s.account}, Routes: []relay.Route{{Agent: "agent"}},
 		},
@@ -241,7 +254,7 @@ func newRig(t *testing.T, agent *scriptAgent, change func(*setup)) *rig {
 			disp.Run(ctx)
 		}
 	}()
-	r := &rig{t: t, queue: q, disp: disp, acc: acc, brake: brake, agent: agent, said: said, logs: logs}
+	r := &rig{t: t, queue: q, disp: disp, acc: acc, brake: brake, meter: meter, agent: agent, said: said, logs: logs}
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		<-over

@@ -23,6 +23,7 @@ var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1
 type Registry struct {
 	registry  *prometheus.Registry
 	inbound   *prometheus.CounterVec
+	braked    *prometheus.CounterVec
 	attempts  *prometheus.CounterVec
 	attempt   *prometheus.HistogramVec
 	delivered *prometheus.HistogramVec
@@ -39,6 +40,8 @@ func New(version string) *Registry {
 		registry: prometheus.NewRegistry(),
 		inbound: counter("imrelay_inbound_messages_total",
 			"Messages that IM servers posted, by what became of them.", "im", "result"),
+		braked: counter("imrelay_loop_pauses_total",
+			"Conversations that were paused because they look like a loop.", "im"),
 		attempts: counter("imrelay_delivery_attempts_total",
 			"Attempts to deliver an event, by what was decided after them.", "agent", "decision"),
 		attempt: histogram("imrelay_delivery_attempt_seconds",
@@ -63,7 +66,7 @@ func New(version string) *Registry {
 	build.Set(1)
 	r.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		r.inbound, r.attempts, r.attempt, r.delivered, r.sends, r.send, r.calls, r.call, r.held, build,
+		r.inbound, r.braked, r.attempts, r.attempt, r.delivered, r.sends, r.send, r.calls, r.call, r.held, build,
 	)
 	return r
 }
@@ -83,6 +86,9 @@ func (r *Registry) Handler() http.Handler {
 
 // Inbound counts a message.
 func (r *Registry) Inbound(account, result string) { r.inbound.WithLabelValues(account, result).Inc() }
+
+// Braked counts a conversation that was paused.
+func (r *Registry) Braked(account string) { r.braked.WithLabelValues(account).Inc() }
 
 // Attempt counts an attempt.
 func (r *Registry) Attempt(agent, decision string, took time.Duration) {

@@ -25,6 +25,7 @@ func TestHandler(t *testing.T) {
 	r := metrics.New("1.2.3")
 	r.Inbound("wechat", "accepted")
 	r.Inbound("wechat", "accepted")
+	r.Braked("wechat")
 	r.Attempt("openclaw", "retry", 20*time.Millisecond)
 	r.Delivered("openclaw", 3*time.Second)
 	r.Ended("wechat", "sent", time.Second)
@@ -38,6 +39,7 @@ func TestHandler(t *testing.T) {
 	got := scrape(t, r)
 	for _, want := range []string{
 		`imrelay_inbound_messages_total{im="wechat",result="accepted"} 2`,
+		`imrelay_loop_pauses_total{im="wechat"} 1`,
 		`imrelay_delivery_attempts_total{agent="openclaw",decision="retry"} 1`,
 		`imrelay_delivery_attempt_seconds_bucket{agent="openclaw",le="0.025"} 1`,
 		`imrelay_delivery_attempt_seconds_bucket{agent="openclaw",le="0.01"} 0`,

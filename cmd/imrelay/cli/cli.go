@@ -95,7 +95,7 @@ or it is there to be looked at.`,
 	root.SetUsageTemplate(root.UsageTemplate() + environmentHelp)
 	a.add(root, groupRun, a.serve(), a.demo())
 	a.add(root, groupInspect, a.events(), a.doctor(), a.version())
-	a.add(root, groupRepair, a.dead(), a.send())
+	a.add(root, groupRepair, a.dead(), a.pauses(), a.send())
 	a.add(root, groupSetup, a.config(), a.store(), a.sign(), a.verify())
 	return root
 }
