@@ -133,6 +133,7 @@ func FuzzRender(f *testing.F) {
 	for _, s := range []string{
 		"# a **b** #\r\n> ```go\r\n> x\r\n> ```\r\n", "[![a](b)](c 'd') <http://x> <a@b.c>", "\xc4`\xbd`", "1. a\n\n   ```\n   b\n   ```\n",
 		"***a** b* _*c**_ ~~d~~ `` ` ``", "这是**重要：**的 C:\\path\\_x \\* [CQ:at,qq=all]", "- ```\n\tx\n\t```\n", "> [a](\n> b)",
+		"> ```\n> \r\r\n> ```\r\n",
 	} {
 		f.Add(s)
 	}

@@ -17,25 +17,26 @@ func (r *reading) block(n ast.Node) int {
 		end = r.fence(n)
 	case *ast.Paragraph, *ast.TextBlock:
 		r.inlines(n, 0)
-		end = linesEnd(n)
+		end = r.linesEnd(n)
 	case *ast.CodeBlock, *ast.ThematicBreak:
-		end = linesEnd(n)
+		end = r.linesEnd(n)
 	default:
 		for c := n.FirstChild(); c != nil; c = c.NextSibling() {
 			end = max(end, r.block(c))
 		}
 		if n.Kind() == ast.KindBlockquote {
-			r.span(Span{Kind: Quote, Start: r.places[n].start, End: len(strings.TrimRight(r.text[:end], " \t\r\n"))})
+			r.span(Span{Kind: Quote, Start: r.places[n].start, End: end})
 		}
 	}
 	return end
 }
 
-func linesEnd(n ast.Node) int {
+// linesEnd is where the block's last line ends.
+func (r *reading) linesEnd(n ast.Node) int {
 	if n.Lines().Len() == 0 {
 		return 0
 	}
-	return n.Lines().At(n.Lines().Len() - 1).Stop
+	return r.chomp(n.Lines().At(n.Lines().Len() - 1).Stop)
 }
 
 func (r *reading) heading(n *ast.Heading) int {
@@ -58,7 +59,7 @@ func (r *reading) heading(n *ast.Heading) int {
 func (r *reading) fence(n *ast.FencedCodeBlock) int {
 	at := r.places[n]
 	if at.end == 0 {
-		return linesEnd(n)
+		return r.linesEnd(n)
 	}
 	if from := r.lineStart(at.start); strings.Trim(r.text[from:at.start], " \t>") == "" {
 		r.cut(from, at.open)
@@ -67,7 +68,7 @@ func (r *reading) fence(n *ast.FencedCodeBlock) int {
 	}
 	shut := at.shut
 	if at.shut > at.open {
-		shut = len(strings.TrimSuffix(strings.TrimSuffix(r.text[:shut], "\n"), "\r"))
+		shut = r.chomp(shut)
 	}
 	if at.end == len(r.text) && !strings.HasSuffix(r.text, "\n") {
 		r.cut(shut, at.end)
@@ -249,9 +250,11 @@ func (r *reading) inPath(i int) bool {
 func (r *reading) lineStart(i int) int { return strings.LastIndexByte(r.text[:i], '\n') + 1 }
 
 // lineEnd is where the line's own characters end.
-func (r *reading) lineEnd(i int) int {
-	n := r.nextLine(i)
-	return len(strings.TrimSuffix(strings.TrimSuffix(r.text[:n], "\n"), "\r"))
+func (r *reading) lineEnd(i int) int { return r.chomp(r.nextLine(i)) }
+
+// chomp is where the text before i ends without its line end.
+func (r *reading) chomp(i int) int {
+	return len(strings.TrimSuffix(strings.TrimSuffix(r.text[:i], "\n"), "\r"))
 }
 
 func (r *reading) nextLine(i int) int {
