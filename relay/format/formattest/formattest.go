@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -111,8 +112,23 @@ func render(tb testing.TB, body []byte, envelopes []relay.Envelope) []byte {
 	return out.Bytes()
 }
 
-// limit is far beyond what any body needs, and far below what one of a megabyte takes if the work grows with its square.
-const limit = 5 * time.Second
+// limit is far beyond what reading any body needs, and below what one of a megabyte takes if the work grows with its
+// square. A busy machine may keep a reader waiting, but not every time: of so many tries the fastest counts.
+const (
+	limit = 2 * time.Second
+	tries = 5
+)
+
+// quick says how long reading the body takes at best. It stops at the first try within the limit.
+func quick(f relay.Format, body []byte) time.Duration {
+	best := time.Duration(math.MaxInt64)
+	for try := 0; try < tries && best > limit; try++ {
+		began := time.Now()
+		_, _ = f.Read(body, "me")
+		best = min(best, time.Since(began))
+	}
+	return best
+}
 
 // Run checks what must hold for every format, whatever it reads.
 func Run(t *testing.T, f relay.Format) {
@@ -128,10 +144,9 @@ func Run(t *testing.T, f relay.Format) {
 	for name, body := range Odd() {
 		t.Run("odd/"+name, func(t *testing.T) {
 			t.Parallel()
-			began := time.Now()
 			Check(t, f, body, "me")
 			Check(t, f, body, "")
-			if took := time.Since(began); took > limit {
+			if took := quick(f, body); took > limit {
 				t.Errorf("reading %d bytes took %v, want at most %v", len(body), took, limit)
 			}
 			envelopes, err := f.Read(body, "me")
