@@ -224,7 +224,7 @@ func Said(v gjson.Result, hide ...string) string {
 }
 
 // Fail is the failure of an envelope with a code of its own.
-func Fail(means outbound.SendError, code, said string) *outbound.SendError {
-	means.Code, means.Detail = connector.Clean(code, longestCode), said
+func Fail(means outbound.SendError, code, said string, hide ...string) *outbound.SendError {
+	means.Code, means.Detail = connector.Clean(code, longestCode, hide...), said
 	return &means
 }
