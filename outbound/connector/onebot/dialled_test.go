@@ -276,7 +276,7 @@ func TestReadyIsAskedLast(t *testing.T) {
 // TestARelayThatIsNotTheResident sends on a connection for the one call, and takes no events by it.
 func TestARelayThatIsNotTheResident(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := dialled(t, onebottest.Options{Own: true}, false)
+		r := dialled(t, onebottest.Options{Own: true, Everywhere: true}, false)
 		if got := r.mustSend("hello"); got.ID == "" {
 			t.Error("got no id")
 		}

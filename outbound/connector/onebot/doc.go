@@ -29,7 +29,9 @@
 //
 // Only frames of OneBot count as a sign of life, not pings: nothing for three heartbeats (each says how often it comes;
 // 90 s before the first) brings a probe, get_status. A connection of ours that does not answer is made again, and closed
-// once the new one works; one of theirs is closed, for they come again. Of several that work the newest sends.
+// once the new one works; one of theirs is closed, for they come again. One for events alone cannot be asked, so its
+// implementation has to send heartbeats. Of several that work the newest sends, and one that it replaces ends when its
+// calls are answered.
 //
 // Events of all connections stand in one line of bounded length; while it is full, nothing is read. One that cannot be
 // taken in is tried again for ten minutes, and its loss is logged. A relay that does not keep the connection opens one

@@ -35,10 +35,10 @@ func TestTheIMConnects(t *testing.T) {
 	})
 }
 
-// TestRoles: one connection may be for calls and another for events.
+// TestRoles: one connection may be for calls and another for events, and what comes on the wrong one is not taken twice.
 func TestRoles(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := hosted(t, onebottest.Options{Heartbeat: 5 * time.Second})
+		r := hosted(t, onebottest.Options{Heartbeat: 5 * time.Second, Everywhere: true})
 		r.connect("Event")
 		_, err := r.send("hello")
 		wantReason(t, err, outbound.NotSent, "not_connected")

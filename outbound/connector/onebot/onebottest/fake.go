@@ -35,6 +35,8 @@ type Options struct {
 	Own bool
 	// Mute says that no lifecycle event begins a connection.
 	Mute bool
+	// Everywhere says that events come on connections for calls, too.
+	Everywhere bool
 	// Client makes the connections that the fake opens. Default: one of its own.
 	Client *http.Client
 }
@@ -142,7 +144,7 @@ func (f *Fake) Push(event string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for p := range f.peers {
-		if p.events {
+		if p.events || f.options.Everywhere {
 			p.queue(event)
 		}
 	}
@@ -256,7 +258,7 @@ func (f *Fake) do(a Action) (say string, how Answer) {
 		event := fmt.Sprintf(`{"time":1767002450,"self_id":%d,"post_type":"message_sent","message_type":"private",`+
 			`"message_id":%d,"user_id":%d,"message":[]}`, f.options.Self, f.last, f.options.Self)
 		for p := range f.peers {
-			if p.events {
+			if p.events || f.options.Everywhere {
 				p.queue(event)
 			}
 		}
