@@ -169,8 +169,18 @@ func (d *Daemon) relay(p *plan, seen *activity) {
 	d.disp = relay.NewDispatcher(o)
 	d.brake = relay.NewBrake(d.store.queue, brakeOptions(d.cfg.Loop), d.log)
 	d.acceptor = relay.NewAcceptor(relay.AcceptorOptions{
-		Queue: d.store.queue, Dispatcher: d.disp, Brake: d.brake, Router: p.router, Meter: seen, Log: d.log,
+		Queue: d.store.queue, Dispatcher: d.disp, Brake: d.brake, Router: p.router, Presence: d.presence,
+		Meter: seen, Log: d.log,
 	})
+}
+
+// presence tells the sender what the IM says of an account.
+func (d *Daemon) presence(account string, online bool) {
+	if online {
+		d.sender.Online(account)
+		return
+	}
+	d.sender.Offline(account)
 }
 
 func brakeOptions(l config.Loop) relay.BrakeOptions {
@@ -181,7 +191,8 @@ func brakeOptions(l config.Loop) relay.BrakeOptions {
 func (d *Daemon) newSender(p *plan, seen *activity) (*outbound.Sender, error) {
 	return outbound.New(outbound.Options{
 		Store: d.store.ledger, Limiter: d.store.limiter, Accounts: p.senders, Hold: d.cfg.Outbound.Hold,
-		Lease: d.store.lease, Sent: d.sent, Known: d.store.queue.Accounts, Observer: seen, Log: d.log,
+		Lease: d.store.lease, Sent: d.sent, Known: d.store.queue.Accounts, Alarm: accountAlarms{d},
+		Observer: seen, Log: d.log,
 	})
 }
 

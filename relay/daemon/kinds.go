@@ -10,6 +10,8 @@ import (
 	"github.com/imrelay/imrelay/outbound/connector"
 	"github.com/imrelay/imrelay/outbound/connector/gewechat"
 	httpconnector "github.com/imrelay/imrelay/outbound/connector/http"
+	onebotconnector "github.com/imrelay/imrelay/outbound/connector/onebot"
+	telegramconnector "github.com/imrelay/imrelay/outbound/connector/telegram"
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
 	"github.com/imrelay/imrelay/relay/agent/astrbot"
@@ -127,6 +129,8 @@ type lineSettings struct {
 var connectors = map[string]connectorKind{
 	"gewechat": lineOf(gewechat.New),
 	"http":     lineOf(httpconnector.New),
+	"onebot":   lineOf(onebotconnector.New),
+	"telegram": lineOf(telegramconnector.New),
 }
 
 // lineOf makes a connectorKind of a kind's New. A connector whose settings are the old one's is the old one: it may have a
