@@ -116,6 +116,9 @@ func TestMirrors(t *testing.T) {
 				if got := r.told("inbound.ignored", tt.im); got[len(got)-1] != ids[0] {
 					t.Errorf("%s: log ignored %q, want %s", when, got, ids[0])
 				}
+				if got := strings.Contains(r.logs.String(), `"echo":true`); got != tt.byID {
+					t.Errorf("%s: log says that it was known by its id: %v, want %v", when, got, tt.byID)
+				}
 				if when == "at once" {
 					r.stop()
 					r.run(mirroring)
@@ -168,6 +171,9 @@ func TestLoopIsBroken(t *testing.T) {
 		t.Errorf("pauses: got %s, want the reason", a.body)
 	}
 	eventually(t, "it is in the log", func() bool { return strings.Contains(r.logs.String(), `"event":"loop.paused"`) })
+	eventually(t, "it is counted", func() bool {
+		return strings.Contains(r.do(http.MethodGet, "/metrics", "").body, `imrelay_loop_pauses_total{im="xybot"} 1`)
+	})
 	if a := r.do(http.MethodPost, "/im/xybot/inbound", synced("wxid_lin", "wxid_bot", "hi", "7")); a.object(t)["status"] == nil {
 		t.Errorf("another conversation: got %d %s, want it delivered", a.status, a.body)
 	}
