@@ -35,8 +35,10 @@ func TestPlain(t *testing.T) {
 		{"alternatives", "**是**/**否**", "是/否"},
 		{"a command", "**/help** shows it", "/help shows it"},
 
-		{"an answer", "1. **标题**：内容\n   - **a**：`b`\n     ```py\n     x = 1\n     ```\n2. 打开**设置**→**通用**，**100%**的",
-			"1. 标题：内容\n   - a：b\n     x = 1\n2. 打开设置→通用，100%的"},
+		{
+			"an answer", "1. **标题**：内容\n   - **a**：`b`\n     ```py\n     x = 1\n     ```\n2. 打开**设置**→**通用**，**100%**的",
+			"1. 标题：内容\n   - a：b\n     x = 1\n2. 打开设置→通用，100%的",
+		},
 
 		{"product", "2*3*4=24", "2*3*4=24"},
 		{"product of words", "a*b*c and a**b**c", "a*b*c and a**b**c"},
