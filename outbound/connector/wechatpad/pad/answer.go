@@ -87,7 +87,7 @@ func readItem(item gjson.Result, hide []string) Report {
 		}
 	}
 	switch {
-	case isFalse(said):
+	case IsFalse(said):
 		return Report{Failure: told(words, "not_sent")}
 	case said.Type == gjson.True:
 		out.Sent = true
@@ -124,8 +124,8 @@ func wordsOf(hide []string, nodes ...gjson.Result) string {
 	return ""
 }
 
-// isFalse says that a flag is off, in whatever type it was written.
-func isFalse(v gjson.Result) bool {
+// IsFalse says that a flag is off, in whatever type it was written.
+func IsFalse(v gjson.Result) bool {
 	return v.Type == gjson.False || v.Type == gjson.Number && v.Num == 0 || strings.EqualFold(v.Str, "false")
 }
 

@@ -1,0 +1,58 @@
+package xybot
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
+	"github.com/imrelay/imrelay/outbound/connector/wechatpad/pad"
+	"github.com/imrelay/imrelay/relay/egress"
+)
+
+// The servers' codes.
+const codeTooFrequent = "-12"
+
+var (
+	codesOffline  = []string{"-7", "-8", "-11"}
+	codesRejected = []string{"-1", "-13"}
+)
+
+// judge is the id of a sent message, or says why it was not, or need not have been, sent.
+func judge(a egress.Answer, hide ...string) (string, *outbound.SendError) {
+	if e := connector.Status(a, hide...); e != nil {
+		return "", e
+	}
+	if a.Truncated || !json.Valid(a.Body) {
+		return "", &outbound.SendError{Reason: outbound.Uncertain, Code: "no_json"}
+	}
+	root := gjson.ParseBytes(a.Body)
+	success, code := pad.Get(root, "success"), connector.Text(pad.Get(root, "code"))
+	if pad.IsFalse(success) || code != "" && code != "0" {
+		said := pad.Said(pad.Get(root, "message"), hide...)
+		return "", pad.Fail(meaning(code, said), code, said, hide...)
+	}
+	out := pad.Read(pad.Get(root, "data"), hide...)
+	if out.Failure == nil && !out.Sent && success.Type != gjson.True {
+		return "", &outbound.SendError{Reason: outbound.Uncertain, Code: "no_result"}
+	}
+	return out.ID, out.Failure
+}
+
+// meaning is what follows from the code and the words of an answer that is no success.
+func meaning(code, said string) outbound.SendError {
+	switch {
+	case slices.Contains(codesOffline, code):
+		return outbound.SendError{Reason: outbound.NotSent, Offline: true}
+	case code == codeTooFrequent:
+		return pad.Throttled()
+	case slices.Contains(codesRejected, code):
+		return outbound.SendError{Reason: outbound.Rejected}
+	}
+	if e, ok := pad.Meaning(said); ok {
+		return e
+	}
+	return outbound.SendError{Reason: outbound.Uncertain}
+}

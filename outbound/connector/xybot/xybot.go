@@ -1,0 +1,206 @@
+package xybot
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
+	"github.com/imrelay/imrelay/outbound/connector/wechatpad/pad"
+	"github.com/imrelay/imrelay/relay/egress"
+)
+
+// mediaTimeout bounds the call for a medium where the configuration does not: the server uploads it before it answers.
+const mediaTimeout = 60 * time.Second
+
+// Config is the connector's section of the configuration. The account's own id is its self.
+type Config struct {
+	// URL is the server's base, such as http://127.0.0.1:9000. Required.
+	URL string `yaml:"url"`
+	// API is how the server's paths look: bare for /SendTextMsg, msg for /api/Msg/SendTxt; empty: bare.
+	API string `yaml:"api"`
+	// Markdown is plain, which takes the marks of Markdown out of a text, or keep; empty: plain.
+	Markdown string `yaml:"markdown"`
+}
+
+// paths are those of one kind of server.
+type paths struct{ text, image, voice, heartbeat string }
+
+var apis = map[string]paths{
+	"bare": {"/SendTextMsg", "/SendImageMsg", "/SendVoiceMsg", "/Heartbeat"},
+	"msg":  {"/api/Msg/SendTxt", "/api/Msg/UploadImg", "/api/Msg/SendVoice", "/api/Login/HeartBeat"},
+}
+
+// Connector sends through one account. It is safe for concurrent use.
+type Connector struct {
+	pad.Manners
+
+	wire   connector.Wire
+	base   string
+	paths  paths
+	header http.Header
+}
+
+var (
+	_ outbound.Measured = (*Connector)(nil)
+	_ outbound.Paced    = (*Connector)(nil)
+	_ outbound.Carrier  = (*Connector)(nil)
+	_ outbound.Renderer = (*Connector)(nil)
+	_ outbound.Checker  = (*Connector)(nil)
+)
+
+// New checks the configuration and makes a Connector. Its errors name the keys that are wrong.
+func New(c Config, w connector.Wire) (*Connector, error) {
+	if c.API == "" {
+		c.API = "bare"
+	}
+	p, known := apis[c.API]
+	manners, err := pad.NewManners(c.Markdown)
+	if err = errors.Join(pad.CheckURL(c.URL), checkAPI(known), checkSelf(w), err); err != nil {
+		return nil, err
+	}
+	return &Connector{
+		Manners: manners, wire: w, base: strings.TrimRight(c.URL, "/"), paths: p,
+		header: http.Header{"Content-Type": {"application/json"}},
+	}, nil
+}
+
+func checkAPI(known bool) error {
+	if !known {
+		return errors.New("api: want bare or msg")
+	}
+	return nil
+}
+
+// checkSelf says whether it is known who sends.
+func checkSelf(w connector.Wire) error {
+	if w.Self == "" {
+		name := w.Account
+		if name == "" {
+			name = "<name>"
+		}
+		return errors.New("self: want the account's own wxid in ims." + name + ".self, for each call has to name it")
+	}
+	return nil
+}
+
+// Send implements [outbound.Connector]. A medium is fetched before.
+func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Receipt, error) {
+	if e := c.Check(m); e != nil {
+		return outbound.Receipt{}, e
+	}
+	r, e := c.request(ctx, m)
+	if e != nil {
+		return outbound.Receipt{}, e
+	}
+	r.Ready = m.Ready
+	a, err := connector.Call(ctx, c.wire.Doer, r)
+	if err != nil {
+		return outbound.Receipt{}, err
+	}
+	id, e := judge(a, c.base, c.wire.Self, m.Text)
+	if e != nil {
+		return outbound.Receipt{}, e
+	}
+	return outbound.Receipt{ID: id}, nil
+}
+
+// Online implements [outbound.Checker].
+func (c *Connector) Online(ctx context.Context) (bool, error) {
+	r, e := c.post(c.paths.heartbeat+"?wxid="+url.QueryEscape(c.wire.Self), account{Self: c.wire.Self})
+	if e != nil {
+		return false, e
+	}
+	a, err := connector.Call(ctx, c.wire.Doer, r)
+	if err != nil {
+		return false, err
+	}
+	_, e = judge(a, c.base, c.wire.Self)
+	switch {
+	case e != nil && e.Offline:
+		return false, nil
+	case e != nil:
+		return false, e
+	}
+	return true, nil
+}
+
+// account is who makes a call.
+type account struct {
+	Self string `json:"Wxid"`
+}
+
+// address is who sends to whom.
+type address struct {
+	account
+
+	To string `json:"ToWxid"`
+}
+
+// textBody is a text.
+type textBody struct {
+	address
+
+	Content string
+	Type    int
+	At      string
+}
+
+// imageBody is a picture.
+type imageBody struct {
+	address
+
+	Base64 []byte
+}
+
+// voiceBody is a voice message.
+type voiceBody struct {
+	address
+
+	Base64    []byte
+	VoiceTime int // milliseconds
+	Type      int
+}
+
+// The API's numbers.
+const (
+	typeText = 1
+	silk     = 4
+)
+
+// request makes the call that the message is. What it fetches for that is no call to the IM.
+func (c *Connector) request(ctx context.Context, m outbound.Message) (egress.Call, *outbound.SendError) {
+	to := address{account{c.wire.Self}, m.To}
+	if len(m.Media) == 0 {
+		at := strings.Join(pad.Called(m.Mentions), ",")
+		return c.post(c.paths.text, textBody{address: to, Content: pad.Content(m), Type: typeText, At: at})
+	}
+	medium, e := pad.Fetch(ctx, c.wire.Doer, m.Media[0])
+	if e != nil {
+		return egress.Call{}, e
+	}
+	path, body := c.paths.image, any(imageBody{to, medium})
+	if m.Media[0].Type == "voice" {
+		path, body = c.paths.voice, voiceBody{address: to, Base64: medium, VoiceTime: m.Media[0].Millis, Type: silk}
+	}
+	r, e := c.post(path, body)
+	if c.wire.Timeout <= 0 {
+		r.Timeout = mediaTimeout
+	}
+	return r, e
+}
+
+// post is a call with a body.
+func (c *Connector) post(path string, body any) (egress.Call, *outbound.SendError) {
+	b, err := pad.Encode(body)
+	if err != nil {
+		return egress.Call{}, pad.Refuse("request", err)
+	}
+	return egress.Call{
+		Method: http.MethodPost, URL: c.base + path, Header: c.header, Body: b, Timeout: c.wire.Bound(),
+	}, nil
+}
