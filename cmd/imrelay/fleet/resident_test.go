@@ -5,11 +5,14 @@ package fleet_test
 import (
 	"bytes"
 	"fmt"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/imrelay/imrelay/cmd/imrelay/fleet/fleettest"
+	"github.com/imrelay/imrelay/outbound/connector/telegram/telegramtest"
 	"github.com/imrelay/imrelay/relay/agent/nekro/nekrotest"
+	"github.com/imrelay/imrelay/relay/agent/openai/openaitest"
 	"github.com/imrelay/imrelay/relay/store/redisconn/redistest"
 )
 
@@ -49,16 +52,7 @@ agents:
 	}
 	say(f.relays...)
 	said("two relays", takeover)
-	keeper, other := f.relays[0], f.relays[1]
-	for deadline := time.Now().Add(promptly); !sits(t, keeper); keeper, other = other, keeper {
-		if time.Now().After(deadline) {
-			t.Fatal("no relay says that it has the agent's seat")
-		}
-		f.run(20 * time.Millisecond)
-	}
-	if sits(t, other) {
-		t.Fatal("both relays say that they have the agent's seat")
-	}
+	keeper, other := f.keeper()
 	keeper.Kill()
 	say(other)
 	said("the keeper was killed", 2*takeover)
@@ -69,7 +63,70 @@ agents:
 	}
 }
 
-// sits says that the relay has had the agent's seat.
+// TestPolledAtOneRelay gives two relays a bot that is polled: Telegram, which bears one poller only, sees one. When that
+// relay is killed the other polls, and what was written meanwhile is answered, everything once.
+func TestPolledAtOneRelay(t *testing.T) {
+	t.Parallel()
+	bot := telegramtest.New(telegramtest.Options{Private: telegramtest.Rate{N: -1}, All: telegramtest.Rate{N: -1}})
+	server := httptest.NewServer(bot)
+	t.Cleanup(func() { bot.Close(); server.Close() })
+	model := openaitest.New(t, openaitest.Options{})
+	f := newFleet(t, 2, redistest.Start(t).URL(""), fmt.Sprintf(`
+ims:
+  tg: {format: telegram, send: {kind: telegram, token: %q, url: %q, poll: true}, limits: {rate: 1000/s, per_recipient: 1000/s}}
+agents:
+  model: {kind: openai, url: %q, model: m, window: 0}
+`, telegramtest.Token, server.URL, model.URL()))
+	n := 0
+	say := func() {
+		for range 6 {
+			n++
+			bot.Say(int64(5000+n%3), int64(5000+n%3), fmt.Sprintf("text %d", n))
+		}
+	}
+	answered := func(what string, within time.Duration) {
+		t.Helper()
+		for deadline := time.Now().Add(within); len(bot.Sent()) < n; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: got %d replies, want %d", what, len(bot.Sent()), n)
+			}
+			f.run(20 * time.Millisecond)
+		}
+	}
+	say()
+	answered("two relays", takeover)
+	keeper, _ := f.keeper()
+	keeper.Kill()
+	say()
+	answered("the keeper was killed", 2*takeover)
+	replies := map[string]int{}
+	for _, s := range bot.Sent() {
+		replies[s.Text]++
+	}
+	for i := 1; i <= n; i++ {
+		if text := fmt.Sprintf("re(0,0): text %d", i); replies[text] != 1 {
+			t.Errorf("%q: the IM got it %d times", text, replies[text])
+		}
+	}
+}
+
+// keeper is the relay that has the seat, and the other one.
+func (f *fleet) keeper() (keeper, other *fleettest.Relay) {
+	f.t.Helper()
+	keeper, other = f.relays[0], f.relays[1]
+	for deadline := time.Now().Add(promptly); !sits(f.t, keeper); keeper, other = other, keeper {
+		if time.Now().After(deadline) {
+			f.t.Fatal("no relay says that it has the seat")
+		}
+		f.run(20 * time.Millisecond)
+	}
+	if sits(f.t, other) {
+		f.t.Fatal("both relays say that they have the seat")
+	}
+	return keeper, other
+}
+
+// sits says that the relay has had the seat.
 func sits(t *testing.T, r *fleettest.Relay) bool {
 	t.Helper()
 	log, err := r.Log()
