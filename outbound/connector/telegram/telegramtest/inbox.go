@@ -1,7 +1,6 @@
 package telegramtest
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -126,7 +125,9 @@ func (in *inbox) poll(ctx context.Context, fields map[string]string) answer {
 	if in.url != "" {
 		return conflict("can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first")
 	}
-	_ = json.Unmarshal([]byte(cmp.Or(fields["allowed_updates"], "null")), &in.allowed)
+	if kinds := fields["allowed_updates"]; kinds != "" { // else as it was said last
+		_ = json.Unmarshal([]byte(kinds), &in.allowed)
+	}
 	in.turn++
 	mine := in.turn
 	in.wake()
@@ -134,7 +135,7 @@ func (in *inbox) poll(ctx context.Context, fields map[string]string) answer {
 		offset = in.nextID + offset
 	}
 	in.waiting = slices.DeleteFunc(in.waiting, func(u update) bool { return u.id < offset })
-	for len(in.waiting) == 0 {
+	for !in.has(offset) {
 		news := in.news
 		in.mu.Unlock()
 		over := false
@@ -159,10 +160,17 @@ func (in *inbox) poll(ctx context.Context, fields map[string]string) answer {
 		limit = 100
 	}
 	var list []string
-	for _, u := range in.waiting[:min(limit, len(in.waiting))] {
-		list = append(list, u.body)
+	for _, u := range in.waiting {
+		if u.id >= offset && len(list) < limit {
+			list = append(list, u.body)
+		}
 	}
 	return answer{raw: "[" + strings.Join(list, ",") + "]"}
+}
+
+// has says that there is an update from the offset on. The lock is held.
+func (in *inbox) has(offset int64) bool {
+	return slices.ContainsFunc(in.waiting, func(u update) bool { return u.id >= offset })
 }
 
 // SetWebhook lets updates be posted there, with the secret in X-Telegram-Bot-Api-Secret-Token; an empty URL: no more.
