@@ -121,13 +121,12 @@ func (d *desk) throttle(counted string, e *SendError) {
 	defer d.mu.Unlock()
 	now := time.Now()
 	h := d.throttled[scope]
-	after := h.wish(e.After)
 	if !h.until.After(now) {
 		h.times++
 		d.lessons.learn(scope, now)
 	}
 	h.tell = errThrottled
-	if until := now.Add(after); until.After(h.until) {
+	if until := now.Add(h.wish(e.After)); until.After(h.until) {
 		h.until = until
 	}
 	d.prune(now)
@@ -137,14 +136,14 @@ func (d *desk) throttle(counted string, e *SendError) {
 	}
 }
 
-// wish is for how long to stand still after one more throttle in a row.
+// wish is for how long to stand still after so many throttles in a row.
 func (h hold) wish(said time.Duration) time.Duration {
 	said = min(said, believedUpTo)
 	switch {
 	case said <= 0:
-		return min(firstThrottle<<min(h.times, 8), longestThrottle)
+		return min(firstThrottle<<min(h.times-1, 8), longestThrottle)
 	case said >= punishment:
-		return max(said, min(said<<min(h.times, 8), longestPunished))
+		return max(said, min(said<<min(h.times-1, 8), longestPunished))
 	}
 	return said
 }
