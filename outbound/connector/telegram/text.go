@@ -201,15 +201,20 @@ func (s *shown) find(name string) (start, end int) {
 	return 0, 0
 }
 
-// taken says that another entity there leaves no place for a mention.
+// taken says that another entity there leaves no place for a mention: one of a kind that shares no text with it, or one
+// that it would be half in.
 func (s *shown) taken(start, end int) bool {
 	return slices.ContainsFunc(s.marks, func(m mark) bool {
+		if start >= m.end || m.start >= end {
+			return false
+		}
 		switch m.Type {
 		case models.MessageEntityTypeCode, models.MessageEntityTypePre, models.MessageEntityTypeTextLink,
 			models.MessageEntityTypeTextMention:
-			return start < m.end && m.start < end
+			return true
 		}
-		return start < m.end && m.start < end && (start < m.start) != (end > m.end)
+		within, around := start >= m.start && end <= m.end, start <= m.start && end >= m.end
+		return !within && !around
 	})
 }
 

@@ -67,6 +67,10 @@ func TestMentions(t *testing.T) {
 		{"named", "Alice, look", "Alice, look", "text_mention=Alice(5812345678)", []outbound.Mention{alice}},
 		{"not named", "look", "@Alice look", "text_mention=@Alice(5812345678)", []outbound.Mention{alice}},
 		{"part of another name", "Alices", "@Alice Alices", "text_mention=@Alice(5812345678)", []outbound.Mention{alice}},
+		{"the end of another name", "MyAlice", "@Alice MyAlice", "text_mention=@Alice(5812345678)", []outbound.Mention{alice}},
+		{"within a mark", "**hi Alice** ok", "hi Alice ok", "bold=hi Alice | text_mention=Alice(5812345678)", []outbound.Mention{alice}},
+		{"around a mark", "**Al** B ok", "Al B ok", "text_mention=Al B(5) | bold=Al", []outbound.Mention{{ID: "5", Name: "Al B"}}},
+		{"half in a mark", "**hi Al** B", "@Al B hi Al B", "text_mention=@Al B(5) | bold=hi Al", []outbound.Mention{{ID: "5", Name: "Al B"}}},
 		{"no spaces in Chinese", "😀@小明你好", "😀@小明你好", "text_mention=@小明(5812345679)", []outbound.Mention{ming}},
 		{
 			"two, one missing", "@Alice 😀 ok", "@小明 @Alice 😀 ok", "text_mention=@小明(5812345679) | text_mention=@Alice(5812345678)",

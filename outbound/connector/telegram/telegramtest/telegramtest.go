@@ -265,7 +265,7 @@ func (f *Fake) handle(r *http.Request, q request) answer {
 	switch q.method {
 	case "getMe":
 		return answer{result: map[string]any{
-			"id": 7104459213, "is_bot": true, "first_name": "Relay", "username": "relay_trial_bot",
+			"id": int64(7104459213), "is_bot": true, "first_name": "Relay", "username": "relay_trial_bot",
 		}}
 	case "getUpdates":
 		return f.inbox.poll(r.Context(), q.fields)
