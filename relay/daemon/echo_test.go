@@ -3,9 +3,11 @@ package daemon_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -138,25 +140,22 @@ func TestLoopIsBroken(t *testing.T) {
 	t.Parallel()
 	r := start(t, mirroring)
 	mirror := strings.Replace(synced("wxid_bot", "wxid_mei", "hello", "0"), `"MsgId":9,`, "", 1)
+	r.im.answers(says(http.StatusOK, `{"ok":true}`))
+	var off atomic.Bool // the mirror
 	var loop sync.WaitGroup
 	t.Cleanup(loop.Wait)
 	t.Cleanup(r.stop)
-	r.im.answers(func(w http.ResponseWriter, q *http.Request) {
-		says(http.StatusOK, `{"ok":true}`)(w, q)
-		loop.Go(func() {
-			_, _ = r.try(http.MethodPost, "/im/xybot/inbound", mirror, "Prefer: respond-async")
-		})
-	})
-	said := []byte(`"hello"`)
 	r.agent.answers(func(w http.ResponseWriter, q *http.Request) {
 		says(http.StatusOK, `{}`)(w, q)
-		got := r.agent.requests()
-		if !bytes.Contains(got[len(got)-1].body, said) {
+		if b, err := io.ReadAll(q.Body); err != nil || !bytes.Contains(b, []byte(`"hello"`)) {
 			return
 		}
 		loop.Go(func() {
-			_, _ = r.try(http.MethodPost, "/api/messages/send", `{"im":"xybot","to":"wxid_bot","text":"hello"}`,
+			a, err := r.try(http.MethodPost, "/api/messages/send", `{"im":"xybot","to":"wxid_bot","text":"hello"}`,
 				"Authorization: Bearer "+botToken)
+			if err == nil && a.status == http.StatusOK && !off.Load() {
+				_, _ = r.try(http.MethodPost, "/im/xybot/inbound", mirror, "Prefer: respond-async")
+			}
 		})
 	})
 	r.do(http.MethodPost, "/im/xybot/inbound", mirror)
@@ -164,8 +163,9 @@ func TestLoopIsBroken(t *testing.T) {
 		return strings.Contains(r.admin(http.MethodGet, "pauses", "").body, `"conversation":"wxid_bot"`)
 	})
 	eventually(t, "one event waits", func() bool { return len(r.waiting()) == 1 })
-	if n := len(r.agent.requests()); n < 5 || n > 6 { // an echo may come before its send is known to have ended
-		t.Errorf("agent got %d events, want the 5 turns", n)
+	// A send that is quicker than the note of the event that it follows is part of the next turn.
+	if n := len(r.agent.requests()); n < 5 || n > 10 {
+		t.Errorf("agent got %d events, want the 5 turns, or few more", n)
 	}
 	if a := r.admin(http.MethodGet, "pauses", ""); !strings.Contains(a.body, "loop: more than 5 turns") {
 		t.Errorf("pauses: got %s, want the reason", a.body)
@@ -177,7 +177,7 @@ func TestLoopIsBroken(t *testing.T) {
 	if a := r.do(http.MethodPost, "/im/xybot/inbound", synced("wxid_lin", "wxid_bot", "hi", "7")); a.object(t)["status"] == nil {
 		t.Errorf("another conversation: got %d %s, want it delivered", a.status, a.body)
 	}
-	r.im.answers(says(http.StatusOK, `{"ok":true}`)) // the mirror is off
+	off.Store(true)
 	if a := r.admin(http.MethodPost, "resume", `{"im":"xybot","conversation":"wxid_bot"}`); a.status != http.StatusOK {
 		t.Fatalf("resume: got %d %s", a.status, a.body)
 	}

@@ -12,6 +12,8 @@ import (
 	httpconnector "github.com/imrelay/imrelay/outbound/connector/http"
 	onebotconnector "github.com/imrelay/imrelay/outbound/connector/onebot"
 	telegramconnector "github.com/imrelay/imrelay/outbound/connector/telegram"
+	"github.com/imrelay/imrelay/outbound/connector/wechatpad"
+	"github.com/imrelay/imrelay/outbound/connector/xybot"
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/agent"
 	"github.com/imrelay/imrelay/relay/agent/astrbot"
@@ -127,10 +129,12 @@ type lineSettings struct {
 }
 
 var connectors = map[string]connectorKind{
-	"gewechat": lineOf(gewechat.New),
-	"http":     lineOf(httpconnector.New),
-	"onebot":   lineOf(onebotconnector.New),
-	"telegram": lineOf(telegramconnector.New),
+	"gewechat":  lineOf(gewechat.New),
+	"http":      lineOf(httpconnector.New),
+	"onebot":    lineOf(onebotconnector.New),
+	"telegram":  lineOf(telegramconnector.New),
+	"wechatpad": lineOf(wechatpad.New),
+	"xybot":     lineOf(xybot.New),
 }
 
 // lineOf makes a connectorKind of a kind's New. A connector whose settings are the old one's is the old one: it may have a
