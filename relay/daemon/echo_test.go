@@ -143,8 +143,11 @@ func TestLoopIsBroken(t *testing.T) {
 	r.im.answers(says(http.StatusOK, `{"ok":true}`))
 	var off atomic.Bool // the mirror
 	var loop sync.WaitGroup
-	t.Cleanup(loop.Wait)
-	t.Cleanup(r.stop)
+	t.Cleanup(func() {
+		off.Store(true)
+		loop.Wait()
+		r.client.CloseIdleConnections() // one that was never used would hold up the stop
+	})
 	r.agent.answers(func(w http.ResponseWriter, q *http.Request) {
 		says(http.StatusOK, `{}`)(w, q)
 		if b, err := io.ReadAll(q.Body); err != nil || !bytes.Contains(b, []byte(`"hello"`)) {
