@@ -23,12 +23,29 @@
 //
 //	NotSent    tried again, a caller's within the hold, a queued one for a day; then upstream_unavailable
 //	Throttled  the account (or the recipient) is held until then: waited for like NotSent, and all who cannot wait are
-//	           refused without a call. An IM that names no time gets 2 s, doubled each time in a row, at most a minute
+//	           refused without a call. An IM that names no time gets 2 s, doubled each time in a row, at most a minute;
+//	           one that names minutes gets them doubled too, up to half an hour
+//	Offline    the account stands still until it is in again: see below
 //	Rejected   upstream_rejected, with the IM's words
 //	Uncertain  delivery_unknown, kept in the ledger; tried twice more, with the same RequestID, only where the connector
 //	           is [Idempotent]
 //
 // A caller who leaves before the first call takes the message along. After it the message is sent to its last part.
+//
+// Each call takes a place in the pace, one that is tried again too. What comes in the way after that costs it the place, so
+// that those who were held up go on at the account's pace and not at once.
+//
+// # What keeps an account alive
+//
+// A connector that is [Paced] knows the pace of its IM; configured limits win over it key by key. On top of the rates a send
+// costs more, which makes the pause behind it longer: the jitter, at random; twice as much for each throttle, up to eight
+// times, halved every ten minutes; up to four times as much for a while after a login. In quiet hours nothing goes: callers
+// are told when they end, queued sends wait.
+//
+// Of an account that is logged out nothing is called. Callers are refused, queued sends stay in order, for a day. A
+// connector that is a [Checker] is asked every 30 s and more and more seldom, up to 5 min; else, or when it does not know,
+// one send finds out after 5 min, and later and later up to 30. All of this each process finds out for itself, and knows
+// nothing of it after a restart.
 //
 // # Long texts
 //

@@ -321,3 +321,45 @@ func TestLessonsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoIsTriedAgainKeepsHisPlace: a send that has to go again is counted among those ahead, or too many are let in.
+func TestWhoIsTriedAgainKeepsHisPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{answer: script(&outbound.SendError{Reason: outbound.NotSent, After: 50 * time.Millisecond})}
+		r := newRig(t, im, withLimits(outbound.Limits{Account: oneASecond}))
+		var wg sync.WaitGroup
+		wg.Go(func() { r.mustSend(request("hello")) })
+		synctest.Wait()
+		for i, err := range burstOf(t, r, 3, func(i int) string { return fmt.Sprint(i) }) {
+			if let := err == nil; let != (i < 2) {
+				t.Errorf("send %d behind one that goes again: got %v, want two let in", i, err)
+			}
+		}
+		wg.Wait()
+		r.wantCalls(4)
+	})
+}
+
+// TestAThrottleSendsAwayWhoWaitsInAnotherTopic of the same group, at once.
+func TestAThrottleSendsAwayWhoWaitsInAnotherTopic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{takes: time.Second, answer: func(_ int, m outbound.Message) error {
+			if m.To == "group#1" {
+				pass(time.Second)
+				return nil
+			}
+			return &outbound.SendError{Reason: outbound.Throttled, After: time.Minute, Recipient: true}
+		}}
+		r := newRig(t, im, withPaced(im, outbound.Limits{}, outbound.Limits{}))
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		began := time.Now()
+		wg.Go(func() { r.mustSend(to("group#1", "slow")) })
+		wg.Go(func() { r.refused(to("group#2", "x"), outbound.CodeUpstreamRateLimited) })
+		synctest.Wait()
+		r.refused(to("group#1", "behind the slow one"), outbound.CodeUpstreamRateLimited)
+		wantAfter(t, "refused", began, time.Second)
+	})
+}
