@@ -95,6 +95,12 @@ chaos: ## Kill the relay CHAOS_KILLS times (default 200) under load and count wh
 	IMRELAY_CHAOS_KILLS=$(CHAOS_KILLS) $(GO) test -run Crash -count=1 -timeout 30m -v ./cmd/imrelay
 	IMRELAY_CHAOS_KILLS=$$(( $(CHAOS_KILLS) / 8 + 1 )) $(GO) test -run Crash -count=1 -timeout 30m -v ./cmd/imrelay/agents
 
+# Needs Node 20 or later. TELEGRAM_TEST_API names a folder that has the package in its node_modules already.
+.PHONY: test-telegram
+test-telegram: ## Install telegram-test-api, a Bot API server of others, and send and poll through it.
+	.ci/needs go:golang-go node:nodejs npm
+	GO="$(GO)" outbound/connector/telegram/testdata/real.sh
+
 # Needs Linux on x64 and takes 650 MB for a while, for the Node that OpenClaw wants comes from npm with it. OPENCLAW_DIR names a
 # folder that has both in its node_modules; KEEP=1 keeps the logs.
 .PHONY: test-openclaw
