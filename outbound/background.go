@@ -329,7 +329,7 @@ func (s *Sender) background(ctx context.Context, d *desk, j *job, unreadable err
 	}
 	switch {
 	case err == nil:
-		s.ended(j, false)
+		s.ended(j, Result{})
 	case err.Code != CodeShuttingDown:
 		_ = s.refused(j, err)
 	}

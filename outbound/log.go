@@ -97,11 +97,15 @@ func (s *Sender) refused(j *job, err *Error) error {
 }
 
 // ended counts a sent message, and logs one that was sent before.
-func (s *Sender) ended(j *job, replayed bool) {
+func (s *Sender) ended(j *job, r Result) {
 	outcome := "sent"
-	if replayed {
+	if r.Replayed {
 		outcome = "replayed"
-		s.log.Info("message was sent before", append(j.fields("outbound.sent", outcome), zap.Int("status", 200))...)
+		fields := append(j.fields("outbound.sent", outcome), zap.Int("status", 200))
+		if len(r.MessageIDs) > 0 {
+			fields = append(fields, zap.String("messageId", r.MessageIDs[0]))
+		}
+		s.log.Info("message was sent before", fields...)
 	}
 	s.observer.Ended(j.Account, outcome, time.Since(j.arrived))
 }

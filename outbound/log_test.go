@@ -105,6 +105,9 @@ func TestLines(t *testing.T) {
 							t.Errorf("line without %s: %v", key, l)
 						}
 					}
+					if id, ok := l["messageId"]; l["event"] == "outbound.sent" && (!ok || id == "") {
+						t.Errorf("line without the IM's id: %v", l)
+					}
 				}
 			})
 		})

@@ -318,7 +318,7 @@ func (s *Sender) Send(ctx context.Context, r Request) (Result, error) {
 	if err != nil {
 		return Result{}, s.refused(j, err)
 	}
-	s.ended(j, res.Replayed)
+	s.ended(j, res)
 	return res, nil
 }
 
