@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	// Quiet hours may name a zone, and a small image has no zones of its own.
+	_ "time/tzdata"
 
 	"github.com/imrelay/imrelay/cmd/imrelay/cli"
 )
