@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -140,7 +141,7 @@ func (j *job) message(p piece) Message {
 
 // done takes note of a piece that was sent.
 func (r *record) done(p piece, id string) {
-	r.IDs = append(r.IDs[:len(r.IDs):len(r.IDs)], id)
+	r.IDs = append(slices.Clip(r.IDs), id)
 	if p.apart {
 		r.Media++
 		return
