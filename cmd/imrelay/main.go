@@ -7,8 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	// Quiet hours may name a zone, and a small image has no zones of its own.
-	_ "time/tzdata"
+	_ "time/tzdata" // quiet hours may name a zone, and a small image has none of its own
 
 	"github.com/imrelay/imrelay/cmd/imrelay/cli"
 )

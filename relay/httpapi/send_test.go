@@ -55,7 +55,7 @@ func TestSendRequest(t *testing.T) {
 		want := outbound.Request{
 			Client: outbound.Client{Name: "openclaw"}, RequestID: "abc", Key: "r-1", Account: "wechat", To: "wxid_alice",
 			Text: "héllo 😀", ReplyTo: "7265419038812345671", Resend: true,
-			Media: []outbound.Media{{Type: "image", URL: "https://a.example/b.png", Name: "b.png", Millis: 1500}},
+			Media:    []outbound.Media{{Type: "image", URL: "https://a.example/b.png", Name: "b.png", Millis: 1500}},
 			Mentions: []outbound.Mention{{ID: "wxid_bob"}, {ID: "wxid_eve", Name: "Eve"}},
 		}
 		if asked := r.sender.asked(); len(asked) != 1 || !reflect.DeepEqual(asked[0], want) {

@@ -14,7 +14,7 @@ func openSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer c.CloseNow()
+	defer func() { _ = c.CloseNow() }()
 	_ = c.Write(r.Context(), websocket.MessageText, []byte("hello"))
 	_ = c.Close(websocket.StatusNormalClosure, "")
 }
@@ -42,14 +42,14 @@ func TestSocket(t *testing.T) {
 			if tt.token != "" {
 				o.HTTPHeader.Set("Authorization", "Bearer "+tt.token)
 			}
-			c, resp, err := websocket.Dial(t.Context(), strings.Replace(r.url, "http", "ws", 1)+tt.path, o)
+			c, resp, err := websocket.Dial(t.Context(), strings.Replace(r.url, "http", "ws", 1)+tt.path, o) //nolint:bodyclose // the library closes it
 			if resp == nil || resp.StatusCode != tt.status {
 				t.Fatalf("got %v (%v), want status %d", resp, err, tt.status)
 			}
 			if err != nil {
 				return
 			}
-			defer c.CloseNow()
+			defer func() { _ = c.CloseNow() }()
 			if _, got, err := c.Read(t.Context()); err != nil || string(got) != "hello" {
 				t.Errorf("got %q and %v, want hello", got, err)
 			}

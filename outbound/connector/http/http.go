@@ -155,8 +155,9 @@ type payload struct {
 
 func (c *Connector) body(m outbound.Message) ([]byte, error) {
 	if c.template == nil {
-		s, err := encode(payload{To: m.To, Text: m.Text, ReplyTo: m.ReplyTo, Mentions: m.Mentions, Media: m.Media,
-			RequestID: m.RequestID})
+		s, err := encode(payload{
+			To: m.To, Text: m.Text, ReplyTo: m.ReplyTo, Mentions: m.Mentions, Media: m.Media, RequestID: m.RequestID,
+		})
 		return []byte(s), err
 	}
 	var b bytes.Buffer
