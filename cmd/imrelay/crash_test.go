@@ -71,9 +71,14 @@ func crash(t *testing.T, redis string, conversations int) *fleettest.Relay {
 	feed := &fleettest.Feed{Lanes: conversations, Pause: 8 * time.Millisecond}
 	feed.Start(t.Context(), r)
 	n := kills(t)
-	for range n {
+	for i := range n {
 		<-time.After(50*time.Millisecond + mathrand.N(350*time.Millisecond))
+		release := func() {}
+		if i == 0 {
+			release = underWay(t, agent)
+		}
 		r.Kill()
+		release()
 		agent.Fault()
 		r.Start()
 	}
@@ -103,6 +108,29 @@ func crash(t *testing.T, redis string, conversations int) *fleettest.Relay {
 	t.Logf("%d kills, %d accepted, %d repeats, delivered within %s, ready again within %s", n, sum.Accepted, sum.Repeats,
 		sum.Slowest.Round(time.Millisecond), r.Slowest().Round(time.Millisecond))
 	return r
+}
+
+// underWay returns when the agent has a delivery that it does not answer before release. Where the others are at a kill is
+// a matter of chance, and may be nowhere.
+func underWay(t *testing.T, agent *fleettest.Agent) (release func()) {
+	t.Helper()
+	open, kept := make(chan struct{}), make(chan struct{}, 1)
+	agent.Hold(func(fleettest.Landed) <-chan struct{} {
+		select {
+		case kept <- struct{}{}:
+		default:
+		}
+		return open
+	})
+	select {
+	case <-kept:
+	case <-time.After(fleettest.Patience):
+		t.Fatal("nothing is delivered")
+	}
+	return func() {
+		agent.Hold(nil)
+		close(open)
+	}
 }
 
 // integrity looks into the file of a dead relay.
