@@ -145,6 +145,8 @@ type SendError struct {
 	Recipient bool
 	// Offline says that the account is logged out: nothing of it goes until it is in again (NotSent).
 	Offline bool
+	// Ours says that the IM was not asked: the message was refused before any call, and nothing is known of the account.
+	Ours bool
 	// Code and Detail are the IM's own words, bounded in length.
 	Code, Detail string
 	// Err is the cause, for errors.Is and for nobody's eyes.

@@ -340,3 +340,26 @@ func TestALoginBeginsSlowly(t *testing.T) {
 		}
 	})
 }
+
+// TestARefusalOfOursSaysNothing: a message that the connector refused without asking the IM tells nothing of the account.
+func TestARefusalOfOursSaysNothing(t *testing.T) {
+	t.Parallel()
+	for _, ours := range []bool{true, false} {
+		t.Run(fmt.Sprint("ours ", ours), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				told := &alarms{}
+				no := &outbound.SendError{Reason: outbound.Rejected, Ours: ours, Code: "media"}
+				r := newRig(t, &fakeIM{answer: script(loggedOut(), no)}, withAlarm(told), half)
+				r.refused(request("one"), outbound.CodeUpstreamUnavailable)
+				pass(6 * time.Minute)
+				r.refused(request("two"), outbound.CodeUpstreamRejected)
+				if ours {
+					told.want(t, "raise wechat offline")
+				} else {
+					told.want(t, "raise wechat offline", "clear wechat offline")
+				}
+			})
+		})
+	}
+}

@@ -87,6 +87,7 @@ func (s *Sender) judge(d *desk, j *job, c call, t *try) verdict {
 // heard takes note of what a failed call says about the account's being logged in.
 func (s *Sender) heard(d *desk, c call) {
 	switch {
+	case c.err.Ours:
 	case c.err.Offline:
 		s.loggedOut(d, c.began)
 	case c.err.Reason == Rejected, c.err.Reason == Throttled:
