@@ -37,17 +37,17 @@ func (d *Daemon) connectorWire(name string, im config.IM) connector.Wire {
 	return w
 }
 
-// line is the connector of that account that is in force; zero: none is.
-func (d *Daemon) line(account string) line {
+// line is the connector of that account that is in force; nil: none is.
+func (d *Daemon) line(account string) *line {
 	if d == nil || d.plan.Load() == nil {
-		return line{}
+		return nil
 	}
 	return d.plan.Load().lines[account]
 }
 
 // Take implements connector.Inlet. What the format cannot read is not better the next time.
 func (c counter) Take(ctx context.Context, body []byte) error {
-	if most := int(c.d.cfg.Inbound.MaxBody); len(body) > most {
+	if most := int(c.d.plan.Load().cfg.Inbound.MaxBody); len(body) > most {
 		c.refused(bodyTooLarge, len(body))
 		return nil
 	}

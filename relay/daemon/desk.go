@@ -44,10 +44,10 @@ func (d *Daemon) wire(name string, a config.Agent) agent.Wire {
 	return w
 }
 
-// agent is the one of that name that is in force; zero: none is.
-func (d *Daemon) agent(name string) made {
+// agent is the one of that name that is in force; nil: none is.
+func (d *Daemon) agent(name string) *made {
 	if d == nil || d.plan.Load() == nil {
-		return made{}
+		return nil
 	}
 	return d.plan.Load().made[name]
 }

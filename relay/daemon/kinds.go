@@ -62,9 +62,9 @@ func newGeneric(own config.Section) (relay.Format, error) {
 }
 
 // agentKind makes one kind of agent of its own keys. A new kind is a folder, and one line in agents.
-type agentKind func(own config.Section, w agent.Wire, old made) (made, error)
+type agentKind func(own config.Section, w agent.Wire, old *made) (*made, error)
 
-// made is an agent and what it was made of.
+// made is an agent and what it was made of. Two are the same if they are one: what adapters are like inside is theirs.
 type made struct {
 	agent relay.Agent
 	of    settings
@@ -95,27 +95,27 @@ func kindOf[C any, A relay.Agent](make func(C, agent.Wire) (A, error)) agentKind
 // kindFrom is kindOf for a kind of which some keys have a default. An agent whose settings are the old one's is the old
 // one: it may have a connection, or know what it would have to find out again.
 func kindFrom[C any, A relay.Agent](defaults C, make func(C, agent.Wire) (A, error)) agentKind {
-	return func(own config.Section, w agent.Wire, old made) (made, error) {
+	return func(own config.Section, w agent.Wire, old *made) (*made, error) {
 		c := defaults
 		if err := own.Decode(&c); err != nil {
-			return made{}, err
+			return nil, err
 		}
 		of := settings{own: c, timeout: w.Timeout, standard: w.StandardWebhooks}
-		if old.agent != nil && reflect.DeepEqual(of, old.of) {
+		if old != nil && reflect.DeepEqual(of, old.of) {
 			return old, nil
 		}
 		a, err := make(c, w)
 		if err != nil {
-			return made{}, err
+			return nil, err
 		}
-		return made{agent: a, of: of}, nil
+		return &made{agent: a, of: of}, nil
 	}
 }
 
 // connectorKind makes one kind of connector of its own keys. A new kind is a folder, and one line in connectors.
-type connectorKind func(own config.Section, w connector.Wire, old line) (line, error)
+type connectorKind func(own config.Section, w connector.Wire, old *line) (*line, error)
 
-// line is a connector and what it was made of.
+// line is a connector and what it was made of, compared as made is.
 type line struct {
 	connector outbound.Connector
 	of        lineSettings
@@ -140,20 +140,20 @@ var connectors = map[string]connectorKind{
 // lineOf makes a connectorKind of a kind's New. A connector whose settings are the old one's is the old one: it may have a
 // connection.
 func lineOf[C any, T outbound.Connector](make func(C, connector.Wire) (T, error)) connectorKind {
-	return func(own config.Section, w connector.Wire, old line) (line, error) {
+	return func(own config.Section, w connector.Wire, old *line) (*line, error) {
 		var c C
 		if err := own.Decode(&c); err != nil {
-			return line{}, err
+			return nil, err
 		}
 		of := lineSettings{own: c, self: w.Self, timeout: w.Timeout}
-		if old.connector != nil && reflect.DeepEqual(of, old.of) {
+		if old != nil && reflect.DeepEqual(of, old.of) {
 			return old, nil
 		}
 		made, err := make(c, w)
 		if err != nil {
-			return line{}, err
+			return nil, err
 		}
-		return line{connector: made, of: of}, nil
+		return &line{connector: made, of: of}, nil
 	}
 }
 

@@ -24,9 +24,9 @@ type plan struct {
 	api     httpapi.Table
 
 	cfg      config.Config
-	made     map[string]made // the agents
-	lines    map[string]line // the connectors
-	d        *Daemon         // nil: nothing will be run
+	made     map[string]*made // the agents
+	lines    map[string]*line // the connectors
+	d        *Daemon          // nil: nothing will be run
 	mistakes []error
 }
 
@@ -34,7 +34,7 @@ type plan struct {
 // looked at.
 func newPlan(cfg config.Config, d *Daemon, insecure bool) (*plan, error) {
 	p := &plan{
-		cfg: cfg, d: d, made: map[string]made{}, lines: map[string]line{},
+		cfg: cfg, d: d, made: map[string]*made{}, lines: map[string]*line{},
 		router:  &relay.Router{Accounts: map[string]*relay.Account{}},
 		targets: map[string]relay.Target{}, senders: outbound.Table{},
 		api: httpapi.Table{
@@ -137,7 +137,11 @@ func (p *plan) account(name string, im config.IM) {
 
 // hosted is the account's connector if its IM connects to us by itself; nil: it does not.
 func (p *plan) hosted(name string) connector.Hosted {
-	if h, ok := p.lines[name].connector.(connector.Hosted); ok && h.Hosts() {
+	in := p.lines[name]
+	if in == nil {
+		return nil
+	}
+	if h, ok := in.connector.(connector.Hosted); ok && h.Hosts() {
 		return h
 	}
 	return nil
@@ -146,9 +150,9 @@ func (p *plan) hosted(name string) connector.Hosted {
 // residents are the agents that have a connection of their own.
 func (p *plan) residents() map[string]tenant {
 	out := map[string]tenant{}
-	for name, t := range p.targets {
-		if a, ok := t.Agent.(relay.Resident); ok {
-			out[name] = tenant{resident: a, alone: true}
+	for name, in := range p.made {
+		if a, ok := in.agent.(relay.Resident); ok {
+			out[name] = tenant{resident: a, made: in, alone: true}
 		}
 	}
 	return out
@@ -159,7 +163,7 @@ func (p *plan) links() map[string]tenant {
 	out := map[string]tenant{}
 	for name, in := range p.lines {
 		if c, ok := in.connector.(outbound.Resident); ok {
-			out[name] = tenant{resident: c, alone: p.hosted(name) == nil}
+			out[name] = tenant{resident: c, made: in, alone: p.hosted(name) == nil}
 		}
 	}
 	return out
@@ -173,10 +177,11 @@ func (p *plan) sender(name string, im config.IM) {
 		make, err := pick(connectors, im.Send.Kind)
 		p.mistake(key+".kind", err)
 		if err == nil {
-			var in line
-			in, err = make(im.Send.Own, p.d.connectorWire(name, im), p.d.line(name))
+			in, err := make(im.Send.Own, p.d.connectorWire(name, im), p.d.line(name))
 			p.mistake(key, err)
-			out.Connector, p.lines[name] = in.connector, in
+			if in != nil {
+				out.Connector, p.lines[name] = in.connector, in
+			}
 		}
 	}
 	p.senders[name] = out
@@ -214,6 +219,9 @@ func (p *plan) agent(name string, a config.Agent) {
 	}
 	in, err := make(a.Own, p.d.wire(name, a), p.d.agent(name))
 	p.mistake(key, err)
+	if err != nil {
+		return
+	}
 	p.made[name] = in
 	target := relay.Target{
 		Agent: in.agent, Concurrency: a.Concurrency,

@@ -35,12 +35,12 @@ func (d *Daemon) Reload(cfg config.Config) error {
 		return fmt.Errorf("reload the API: %w", err)
 	}
 	for name, in := range p.made {
-		if in.agent != d.plan.Load().made[name].agent {
+		if in != d.plan.Load().made[name] {
 			d.alarms.forget(alarm{agent: name})
 		}
 	}
 	for name, in := range d.plan.Load().lines {
-		if p.lines[name].connector != in.connector {
+		if p.lines[name] != in {
 			d.alarms.forget(alarm{im: name})
 		}
 	}

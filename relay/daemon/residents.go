@@ -14,10 +14,12 @@ type resident interface {
 	Run(ctx context.Context)
 }
 
-// tenant is a resident and whether only one relay may keep its connection at a time.
+// tenant is a resident, what it was made with, which tells it from every other, and whether only one relay may keep its
+// connection at a time.
 type tenant struct {
 	resident
 
+	made  any
 	alone bool
 }
 
@@ -33,11 +35,21 @@ type residents struct {
 	byName map[string]*residence
 }
 
-// residence is one connection; who is nobody when it only ends yet.
+// residence is one connection; made is nil when it only ends yet.
 type residence struct {
-	who  tenant
+	made any
 	stop context.CancelFunc
 	done chan struct{}
+}
+
+// over says that it has ended.
+func (x *residence) over() bool {
+	select {
+	case <-x.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // settle makes these the residents, until ctx ends. One that is another than before, or is gone, is told to end; who comes
@@ -47,25 +59,25 @@ func (r *residents) settle(ctx context.Context, all map[string]tenant) {
 	defer r.mu.Unlock()
 	next := map[string]*residence{}
 	for name, old := range r.byName {
-		if all[name] != old.who {
+		switch {
+		case old.made != nil && old.made == all[name].made:
+			next[name] = old
+		case !old.over():
 			old.stop()
 			next[name] = &residence{stop: old.stop, done: old.done}
 		}
 	}
 	for name, who := range all {
-		old := r.byName[name]
-		if old != nil && old.who == who {
-			next[name] = old
-			continue
+		if old := next[name]; old == nil || old.made == nil {
+			next[name] = r.begin(ctx, name, who, old)
 		}
-		next[name] = r.begin(ctx, name, who, old)
 	}
 	r.byName = next
 }
 
 // begin begins one, after the one before it; nil: there was none.
 func (r *residents) begin(ctx context.Context, name string, who tenant, before *residence) *residence {
-	x := &residence{who: who, done: make(chan struct{})}
+	x := &residence{made: who.made, done: make(chan struct{})}
 	ctx, x.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(x.done)

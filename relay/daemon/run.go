@@ -93,7 +93,9 @@ func (d *Daemon) stop(w *work) error {
 	if err := d.sender.Close(drained); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, d.links.close(drained))
+	closed, cancelLinks := context.WithTimeout(context.Background(), answerTime)
+	defer cancelLinks()
+	errs = append(errs, d.links.close(closed))
 	w.sending.Wait()
 	answered, cancelAnswers := context.WithTimeout(context.Background(), answerTime)
 	defer cancelAnswers()

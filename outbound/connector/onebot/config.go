@@ -55,7 +55,7 @@ func New(c Config, w connector.Wire) (outbound.Connector, error) {
 		return newDialled(b, u, bearer(c.Token.Reveal())), nil
 	}
 	b.api = newPoster(u, bearer(c.Token.Reveal()), w)
-	return b, nil
+	return &b, nil
 }
 
 // checkURL says what is wrong with the address; nil: nothing.
