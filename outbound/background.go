@@ -289,7 +289,7 @@ func (s *Sender) restore(j *job, e dedupe.Entry) error {
 		j.Account, j.To = recipientOf(e.Lane)
 		return err
 	}
-	j.pieces = s.cut(j)
+	j.pieces = s.cut(j, 0)
 	return nil
 }
 
@@ -346,7 +346,7 @@ func (s *Sender) awaitAccount(ctx context.Context, d *desk, j *job) *Error {
 			return s.unstarted(ctx, j, errUnavailable(unavailableFor))
 		}
 	}
-	j.pieces = s.cut(j)
+	j.pieces = s.cut(j, 0)
 	return nil
 }
 

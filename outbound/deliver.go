@@ -21,6 +21,7 @@ func (s *Sender) deliver(ctx context.Context, j *job) *Error {
 		}
 		defer d.leave(j.ticket)
 	}
+	j.rec.keep(j, j.shown(s.account(j)))
 	for i, p := range j.pieces {
 		if len(j.rec.IDs) > 0 {
 			ctx = context.WithoutCancel(ctx)
@@ -35,6 +36,7 @@ func (s *Sender) deliver(ctx context.Context, j *job) *Error {
 			s.note(ctx, j)
 		}
 	}
+	j.rec.Text = ""
 	s.finish(ctx, j, dedupe.Done)
 	return nil
 }

@@ -159,7 +159,7 @@ func (s *Sender) sendClaimed(ctx context.Context, j *job, e dedupe.Entry) (Resul
 		return Result{}, errStore(err)
 	}
 	if j.rec.Fail = nil; len(j.rec.IDs) > 0 {
-		j.pieces = s.cut(j)
+		j.pieces = s.cut(j, 0)
 	}
 	if err := s.deliver(ctx, j); err != nil {
 		return Result{}, err

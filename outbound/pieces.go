@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,39 +12,48 @@ import (
 	"go.uber.org/zap"
 )
 
-// piece is what one call to the IM carries: a part of the text, a medium that goes by itself, or both together.
+// piece is what one call to the IM carries: a part of the text, media that go by themselves, or both together.
 type piece struct {
 	Piece
 
 	media []Media
-	// apart says that the medium is a message of its own.
+	// apart says that there is no text with the media.
 	apart bool
 }
 
-// cut cuts what is left of the message into what single calls carry.
-func (s *Sender) cut(j *job) []piece {
+// cut cuts what is left of the message into what single calls carry, with the account as it is now. limit is how many
+// parts of text are made at most; 0: as many as it takes, for a message that was accepted is sent to its end.
+func (s *Sender) cut(j *job, limit int) []piece {
 	a := s.account(j)
 	text, first := j.shown(a), len(j.rec.IDs) == 0
+	media := j.Media[min(j.rec.Media, len(j.Media)):]
 	var out []piece
-	if j.rec.At < len(text) || first && (text != "" || a.carry == nil) {
-		for _, p := range (Cutter{Fits: a.fits, Limit: maxParts + 1}).Cut(text[j.rec.At:], j.rec.Fence) {
+	if j.rec.At < len(text) || first && text != "" {
+		for _, p := range (Cutter{Fits: a.fits, Limit: limit}).Cut(text[j.rec.At:], j.rec.Fence) {
 			out = append(out, piece{Piece: p})
 		}
 	}
 	switch {
+	case len(media) == 0:
 	case a.carry != nil:
-		for _, m := range j.Media[min(j.rec.Media, len(j.Media)):] {
+		for _, m := range media {
 			out = append(out, piece{media: []Media{m}, apart: true})
 		}
-	case first:
-		out[0].media = j.Media
+	case len(out) == 0:
+		out = append(out, piece{media: media, apart: true})
+	default:
+		out[0].media = media
 	}
 	return out
 }
 
-// shown is the text as the account's IM should show it. One of which nothing would be left is shown as it is.
+// shown is the text as the account's IM should show it, or did show it when its first part went. One of which nothing would
+// be left is shown as it is.
 func (j *job) shown(a account) string {
-	if j.rendered || a.render == nil {
+	switch {
+	case j.rec.Text != "":
+		return j.rec.Text
+	case j.rendered, j.rec.AsIs, a.render == nil:
 		return j.Text
 	}
 	if text := a.render(j.Text); strings.TrimSpace(text) != "" {
@@ -57,7 +67,7 @@ func (s *Sender) fit(j *job) *Error {
 	if err := s.carried(j); err != nil {
 		return err
 	}
-	if j.pieces = s.cut(j); len(j.pieces) > maxParts && j.Adapt {
+	if j.pieces = s.cut(j, maxParts+1); len(j.pieces) > maxParts && j.Adapt {
 		s.shorten(j)
 	}
 	if len(j.pieces) > maxParts {
@@ -75,6 +85,9 @@ func (s *Sender) carried(j *job) *Error {
 	var kept []Media
 	for i, m := range j.Media {
 		err := carry(m)
+		if len(kept) == maxParts-1 && j.Adapt {
+			err = errTooMany
+		}
 		switch {
 		case err == nil:
 			kept = append(kept, m)
@@ -87,6 +100,9 @@ func (s *Sender) carried(j *job) *Error {
 	j.Media = kept
 	return nil
 }
+
+// errTooMany is why a medium of an agent is told: beside the text there is room for so many.
+var errTooMany = errors.New("too many media")
 
 // told is a medium in words.
 func told(m Media) string {
@@ -121,7 +137,7 @@ func (s *Sender) shorten(j *job) {
 		kept = kept[:len(kept)-size]
 	}
 	j.Text, j.rendered = strings.TrimRightFunc(kept, unicode.IsSpace)+cutOff, true
-	j.pieces = s.cut(j)
+	j.pieces = s.cut(j, 0)
 	s.log.Warn("text is too long and was cut off", append(j.fields("outbound.shortened", "shortened"),
 		zap.Int("textLength", utf8.RuneCountInString(text)), zap.Int("kept", utf8.RuneCountInString(j.Text)))...)
 }
@@ -142,9 +158,20 @@ func (j *job) message(p piece) Message {
 // done takes note of a piece that was sent.
 func (r *record) done(p piece, id string) {
 	r.IDs = append(slices.Clip(r.IDs), id)
-	if p.apart {
-		r.Media++
-		return
+	r.Media += len(p.media)
+	if !p.apart {
+		r.At, r.Fence = r.At+p.End-p.Start, p.Fence
 	}
-	r.At, r.Fence = r.At+p.End-p.Start, p.Fence
+}
+
+// keep notes how a message in parts is shown, which must not become another in its middle: where a part begins is a place
+// in that text.
+func (r *record) keep(j *job, text string) {
+	switch {
+	case len(j.pieces) < 2:
+	case text == j.Text:
+		r.AsIs = true
+	default:
+		r.Text = text
+	}
 }

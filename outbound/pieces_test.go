@@ -201,3 +201,82 @@ func TestMentionsAreContent(t *testing.T) {
 		r.refused(req, outbound.CodeKeyReused)
 	})
 }
+
+// TestWhatWasAcceptedIsSentWhole: limits that came after it do not cut its end off.
+func TestWhatWasAcceptedIsSentWhole(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{}
+		r := newRig(t, im, withLimits(outbound.Limits{MaxText: 2000}))
+		text := strings.TrimSpace(strings.Repeat("nineteen and a word ", 100))
+		id := r.enqueue(request(text)).ID
+		r.Reload(outbound.Table{"wechat": {Connector: im, Limits: outbound.Limits{MaxText: 20}}})
+		r.running()
+		pass(time.Minute)
+		r.lookup(id, outbound.StatusSent)
+		if got := strings.Join(im.texts(), " "); got != text {
+			t.Errorf("got %d bytes in %d parts, want all %d", len(got), len(im.texts()), len(text))
+		}
+	})
+}
+
+// TestAnAccountThatChangesInTheMiddle: what is left of a message goes as the account sends by then, each part of the text and
+// each medium once.
+func TestAnAccountThatChangesInTheMiddle(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name          string
+		before, after func(im *fakeIM) outbound.Connector
+		want          []string
+	}{
+		{
+			"from media with the text to media by themselves",
+			func(im *fakeIM) outbound.Connector { return im }, func(im *fakeIM) outbound.Connector { return chat{im} },
+			[]string{"*one*[a.png][b.png]", "two", "three"},
+		},
+		{
+			"from media by themselves to media with the text",
+			func(im *fakeIM) outbound.Connector { return chat{im} }, func(im *fakeIM) outbound.Connector { return im },
+			[]string{"one", "two[a.png][b.png]", "three"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				im := &fakeIM{answer: script(nil, failing(outbound.Rejected))}
+				limits := outbound.Limits{MaxText: 5}
+				r := newRig(t, im, withAccounts(outbound.Table{"wechat": {Connector: tt.before(im), Limits: limits}}))
+				req := keyed("r-1", "*one* two three")
+				req.Media = []outbound.Media{picture("a"), picture("b")}
+				r.refused(req, outbound.CodeUpstreamRejected)
+				r.Reload(outbound.Table{"wechat": {Connector: tt.after(im), Limits: limits}})
+				r.mustSend(req)
+				got := calls(im)
+				if got = append(got[:1], got[2:]...); !slices.Equal(got, tt.want) {
+					t.Errorf("calls: got %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestAnAgentsManyMedia: what has no room as a message is told.
+func TestAnAgentsManyMedia(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{}
+		r := newChat(t, im, 0)
+		req := request("hello")
+		for range 21 {
+			req.Media = append(req.Media, picture("a"))
+		}
+		r.refused(req, outbound.CodeInvalid)
+		req.Adapt = true
+		r.mustSend(req)
+		got := calls(im)
+		if want := "hello\nhttps://x.example/a.png\nhttps://x.example/a.png"; len(got) != 20 || got[0] != want {
+			t.Errorf("got %d calls, the first %q; want 20 and %q", len(got), got[0], want)
+		}
+	})
+}

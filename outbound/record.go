@@ -17,8 +17,12 @@ type record struct {
 	// At and Fence say where in the text the next part begins: it is cut with the limits of then.
 	At    int    `json:"at,omitempty"`
 	Fence string `json:"fence,omitempty"`
-	// Media is how many media were sent that go by themselves, after the text.
+	// Media is how many media were sent.
 	Media int `json:"media,omitempty"`
+	// Text is how the IM shows the text, where that is another than the text and goes in parts.
+	Text string `json:"text,omitempty"`
+	// AsIs says that the text goes in parts as it is.
+	AsIs bool `json:"asIs,omitempty"`
 	// Long says that the message goes in parts.
 	Long bool `json:"long,omitempty"`
 	// Fail is how it ended, where it did not end well.

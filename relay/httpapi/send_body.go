@@ -19,6 +19,9 @@ import (
 // maxID is the longest id, in characters.
 const maxID = 256
 
+// maxMentions is how many members one message may call.
+const maxMentions = 50
+
 // longestPlay is how long a voice message or a video may be, in milliseconds.
 const longestPlay = 3_600_000
 
@@ -98,6 +101,9 @@ func (m *sendBody) fields(root gjson.Result) error {
 		case "mentions":
 			var err error
 			m.mentions, err = readList(name, v, readMention)
+			if err == nil && len(m.mentions) > maxMentions {
+				err = invalid(name, fmt.Sprintf("is longer than %d entries", maxMentions))
+			}
 			return true, err
 		}
 		return false, nil
@@ -222,17 +228,20 @@ func readMention(name string, v gjson.Result) (outbound.Mention, error) {
 
 // readTexts reads the strings of an object.
 func readTexts(name string, v gjson.Result, targets map[string]*string) error {
-	return eachField(v, func(field string, v gjson.Result) (bool, error) {
-		target, ok := targets[field]
-		switch {
-		case !ok || v.Type == gjson.Null:
-			return ok, nil
-		case v.Type != gjson.String:
-			return true, invalid(name+"."+field, "must be a string")
-		}
-		*target = textOf(v)
-		return true, nil
-	})
+	return eachField(v, func(field string, v gjson.Result) (bool, error) { return readOne(name, field, v, targets) })
+}
+
+// readOne reads one string of an object, and says whether it is one of those.
+func readOne(name, field string, v gjson.Result, targets map[string]*string) (bool, error) {
+	target, ok := targets[field]
+	switch {
+	case !ok || v.Type == gjson.Null:
+		return ok, nil
+	case v.Type != gjson.String:
+		return true, invalid(name+"."+field, "must be a string")
+	}
+	*target = textOf(v)
+	return true, nil
 }
 
 // readMedium reads one entry of the list.
@@ -241,8 +250,14 @@ func readMedium(name string, v gjson.Result) (outbound.Media, error) {
 	if !v.IsObject() {
 		return m, invalid(name, "must be an object")
 	}
-	err := readTexts(name, v, map[string]*string{"type": &m.Type, "url": &m.URL, "name": &m.Name})
-	long := v.Get("durationMs")
+	var long gjson.Result
+	err := eachField(v, func(field string, v gjson.Result) (bool, error) {
+		if field == "durationMs" {
+			long = v
+			return true, nil
+		}
+		return readOne(name, field, v, map[string]*string{"type": &m.Type, "url": &m.URL, "name": &m.Name})
+	})
 	switch {
 	case err != nil:
 		return m, err

@@ -144,6 +144,8 @@ func TestSendShape(t *testing.T) {
 		{"media without a host", `{"to":"a","media":[{"type":"image","url":"https:///b"}]}`, "media[0].url"},
 		{"media with a duration in words", `{"to":"a","media":[{"type":"voice","url":"https://a.example/b","durationMs":"2 s"}]}`, "media[0].durationMs"},
 		{"media with a duration below 0", `{"to":"a","media":[{"type":"voice","url":"https://a.example/b","durationMs":-1}]}`, "media[0].durationMs"},
+		{"media with two durations", `{"to":"a","media":[{"type":"voice","url":"https://a.example/b","durationMs":1,"durationMs":2}]}`, "durationMs"},
+		{"mentions of too many", `{"to":"a","text":"b","mentions":[` + strings.Repeat(`"c",`, 50) + `"c"]}`, "mentions"},
 		{"mentions is a string", `{"to":"a","text":"b","mentions":"wxid_bob"}`, "mentions"},
 		{"mention of a number", `{"to":"a","text":"b","mentions":[1]}`, "mentions[0]"},
 		{"mention without an id", `{"to":"a","text":"b","mentions":[{"name":"Bob"}]}`, "mentions[0].id"},
