@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ import (
 	"github.com/imrelay/imrelay/relay/format/onebot"
 	"github.com/imrelay/imrelay/relay/format/telegram"
 	"github.com/imrelay/imrelay/relay/format/wechat"
+	"github.com/imrelay/imrelay/relay/secret"
 )
 
 // formatKind is one way to read pushes. A new format is a folder, and one line in formats.
@@ -113,7 +115,7 @@ func kindFrom[C any, A relay.Agent](defaults C, make func(C, agent.Wire) (A, err
 }
 
 // connectorKind makes one kind of connector of its own keys. A new kind is a folder, and one line in connectors.
-type connectorKind func(own config.Section, w connector.Wire, old *line) (*line, error)
+type connectorKind func(im config.IM, w connector.Wire, old *line) (*line, error)
 
 // line is a connector and what it was made of, compared as made is.
 type line struct {
@@ -121,11 +123,19 @@ type line struct {
 	of        lineSettings
 }
 
-// lineSettings are all that a connector's making depends on.
+// lineSettings are all that a connector's making depends on, and what its IM has to show to connect to it: who could not
+// come in any more must not stay.
 type lineSettings struct {
 	own     any
 	self    string
 	timeout time.Duration
+	door    door
+}
+
+// door is what is asked of who comes in.
+type door struct {
+	token secret.Text
+	allow []netip.Prefix
 }
 
 var connectors = map[string]connectorKind{
@@ -140,12 +150,12 @@ var connectors = map[string]connectorKind{
 // lineOf makes a connectorKind of a kind's New. A connector whose settings are the old one's is the old one: it may have a
 // connection.
 func lineOf[C any, T outbound.Connector](make func(C, connector.Wire) (T, error)) connectorKind {
-	return func(own config.Section, w connector.Wire, old *line) (*line, error) {
+	return func(im config.IM, w connector.Wire, old *line) (*line, error) {
 		var c C
-		if err := own.Decode(&c); err != nil {
+		if err := im.Send.Own.Decode(&c); err != nil {
 			return nil, err
 		}
-		of := lineSettings{own: c, self: w.Self, timeout: w.Timeout}
+		of := lineSettings{own: c, self: w.Self, timeout: w.Timeout, door: door{token: im.Token, allow: im.Allow}}
 		if old != nil && reflect.DeepEqual(of, old.of) {
 			return old, nil
 		}

@@ -177,7 +177,7 @@ func (p *plan) sender(name string, im config.IM) {
 		make, err := pick(connectors, im.Send.Kind)
 		p.mistake(key+".kind", err)
 		if err == nil {
-			in, err := make(im.Send.Own, p.d.connectorWire(name, im), p.d.line(name))
+			in, err := make(im, p.d.connectorWire(name, im), p.d.line(name))
 			p.mistake(key, err)
 			if in != nil {
 				out.Connector, p.lines[name] = in.connector, in

@@ -71,3 +71,24 @@ func TestReloadLeavesOneConnection(t *testing.T) {
 		t.Errorf("two polled at one time:\n%s", log)
 	}
 }
+
+// Who could not connect any more does not stay connected: a token that was changed ends the connection that came by it.
+func TestReloadOfATokenEndsItsConnections(t *testing.T) {
+	t.Parallel()
+	im, ok := newOneBot(`send: {kind: onebot, reverse: true}`, connectAndPush)(t).(oneBot)
+	if !ok {
+		t.Fatal("no OneBot")
+	}
+	with := strings.NewReplacer("ACCOUNT", im.Account(), "AGENT", "http://127.0.0.1:1/v1").Replace(roundTrip)
+	r := start(t, with)
+	connectAndPush(t, im.Fake, r.url, `{"post_type":"meta_event","meta_event_type":"heartbeat","self_id":2810012345,"interval":30000}`)
+	for _, text := range []string{with, strings.ReplaceAll(with, imToken, "hush-other-token")} {
+		if now, _ := im.Connections(); now != 1 {
+			t.Errorf("got %d connections before the token was changed, want one", now)
+		}
+		if err := r.d.Reload(parse(t, fmt.Sprintf(text, r.agent.URL, r.im.URL, r.data))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the connection ends", func() bool { now, _ := im.Connections(); return now == 0 })
+}

@@ -10,6 +10,10 @@ import (
 
 // openSocket is a connector that says hello to every IM that connects.
 func openSocket(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-Self-ID") == "another" {
+		http.Error(w, "not ours", http.StatusForbidden)
+		return
+	}
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		return
@@ -63,7 +67,11 @@ func TestNoSocket(t *testing.T) {
 	r := newRig(t, nil)
 	get := ask{method: http.MethodGet, path: "/im/socket/inbound", header: map[string]string{"Authorization": "Bearer " + imToken}}
 	r.do(get).want(t, 400, "invalid_request")
-	r.server.Stopping()
 	get.header["Upgrade"], get.header["Connection"] = "websocket", "Upgrade"
+	r.do(get).want(t, 400, "invalid_request")
+	get.header["X-Self-ID"] = "another"
+	r.do(get).want(t, 403, "forbidden")
+	delete(get.header, "X-Self-ID")
+	r.server.Stopping()
 	r.do(get).want(t, 503, "shutting_down")
 }
