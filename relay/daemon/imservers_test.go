@@ -17,9 +17,9 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/imrelay/imrelay/outbound/connector/gewechat/gewechattest"
+	"github.com/imrelay/imrelay/outbound/connector/ipad/ipadtest"
 	"github.com/imrelay/imrelay/outbound/connector/onebot/onebottest"
 	"github.com/imrelay/imrelay/outbound/connector/telegram/telegramtest"
-	"github.com/imrelay/imrelay/outbound/connector/wechatpad/pad/padtest"
 	"github.com/imrelay/imrelay/outbound/connector/wechatpad/wechatpadtest"
 	"github.com/imrelay/imrelay/outbound/connector/xybot/xybottest"
 )
@@ -111,14 +111,14 @@ func (g gewechat) Push(t *testing.T, relay, text string) {
 func (g gewechat) Got() []arrived {
 	var out []arrived
 	for _, s := range g.Sent() {
-		out = append(out, arrived{to: s.To, text: s.Content, id: s.ID})
+		out = append(out, arrived{to: s.To, text: s.Text, id: s.ID})
 	}
 	return out
 }
 
 // pad is a server of the iPad protocol that keeps its messages in an account.
 type pad struct {
-	sent    func() []padtest.Sent
+	sent    func() []ipadtest.Sent
 	account string
 	push    func(t *testing.T, relay, text string)
 }

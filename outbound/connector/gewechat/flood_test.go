@@ -15,6 +15,7 @@ import (
 	"github.com/imrelay/imrelay/outbound/connector"
 	"github.com/imrelay/imrelay/outbound/connector/gewechat"
 	"github.com/imrelay/imrelay/outbound/connector/gewechat/gewechattest"
+	"github.com/imrelay/imrelay/outbound/connector/ipad/ipadtest"
 	"github.com/imrelay/imrelay/outbound/limit"
 	"github.com/imrelay/imrelay/relay/secret"
 )
@@ -27,7 +28,9 @@ const (
 // flooded is a Sender over one account, at a server that logs out who goes too fast.
 func flooded(t *testing.T) (*outbound.Sender, *gewechattest.Fake) {
 	t.Helper()
-	im := gewechattest.New(gewechattest.Options{Token: "tok", AppID: "wx_a", Wxid: "wxid_bot", Slow: 120 * time.Millisecond})
+	im := gewechattest.New(gewechattest.Options{
+		Options: ipadtest.Options{Slow: 120 * time.Millisecond}, Token: "tok", AppID: "wx_a", Wxid: "wxid_bot",
+	})
 	c, err := gewechat.New(gewechat.Config{
 		URL: "http://gewe.example" + gewechattest.Base, Token: secret.New("tok"), AppID: "wx_a",
 	}, connector.Wire{Doer: im})
@@ -80,10 +83,10 @@ func unpunished(t *testing.T, im *gewechattest.Fake, want int) {
 		t.Errorf("delivered: got %d, want %d", len(sent), want)
 	}
 	for _, s := range sent {
-		if s.Content <= last[s.To] {
-			t.Errorf("%s got %s after %s", s.To, s.Content, last[s.To])
+		if s.Text <= last[s.To] {
+			t.Errorf("%s got %s after %s", s.To, s.Text, last[s.To])
 		}
-		last[s.To] = s.Content
+		last[s.To] = s.Text
 	}
 }
 

@@ -1,11 +1,7 @@
 package gewechat_test
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +10,9 @@ import (
 	"github.com/imrelay/imrelay/outbound/connector"
 	"github.com/imrelay/imrelay/outbound/connector/connectortest"
 	"github.com/imrelay/imrelay/outbound/connector/gewechat"
+	"github.com/imrelay/imrelay/outbound/connector/gewechat/gewechattest"
+	"github.com/imrelay/imrelay/outbound/connector/ipad"
+	"github.com/imrelay/imrelay/outbound/connector/ipad/ipadtest"
 	"github.com/imrelay/imrelay/relay/egress"
 	"github.com/imrelay/imrelay/relay/secret"
 )
@@ -21,15 +20,8 @@ import (
 const (
 	theApp   = "wx_Qk3fYp8ZtR2mNc7L"
 	theToken = "5b0c7d91e3f84a62"
-	theRoom  = "39107264815@chatroom"
+	theRoom  = ipadtest.Room
 )
-
-func dial(t *testing.T) *egress.Client {
-	t.Helper()
-	c := egress.New(egress.Options{})
-	t.Cleanup(c.Close)
-	return c
-}
 
 func open(t *testing.T, c gewechat.Config, d egress.Doer) *gewechat.Connector {
 	t.Helper()
@@ -41,33 +33,13 @@ func open(t *testing.T, c gewechat.Config, d egress.Doer) *gewechat.Connector {
 	return out
 }
 
-// answering is a server that answers everything with the body.
-func answering(t *testing.T, body string) string {
-	t.Helper()
-	im := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(w, body)
-	}))
-	t.Cleanup(im.Close)
-	return im.URL + "/v2/api"
-}
-
-func wantError(t *testing.T, err error) *outbound.SendError {
-	t.Helper()
-	e, ok := errors.AsType[*outbound.SendError](err)
-	if !ok {
-		t.Fatalf("got %v, want a SendError", err)
-	}
-	return e
-}
-
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	connectortest.Run(t, connectortest.Harness{
 		New: func(t *testing.T, s connectortest.Setup) outbound.Connector {
 			t.Helper()
 			c, err := gewechat.New(gewechat.Config{URL: s.URL + "/v2/api/", Token: secret.New(s.Secret), AppID: theApp},
-				connector.Wire{Doer: dial(t), Timeout: s.Timeout})
+				connector.Wire{Doer: ipadtest.Dial(t), Timeout: s.Timeout})
 			if err != nil {
 				t.Fatalf("new: %v", err)
 			}
@@ -126,62 +98,68 @@ func refusals() []connectortest.Refusal {
 	return out
 }
 
-// TestOffline: the account is offline when the words say so, and for no other failure.
-func TestOffline(t *testing.T) {
+// TestPad runs what all such servers share.
+func TestPad(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name, body string
-		want       bool
-		detail     string
-	}{
-		{"offline", `{"ret":500,"msg":"发送文本消息失败","data":{"code":"-2","msg":"设备已离线"}}`, true, "设备已离线"},
-		{"the code as a number", `{"ret":500,"msg":"发送文本消息失败","data":{"code":-2}}`, true, "发送文本消息失败"},
-		{"a stranger", `{"ret":500,"msg":"发送文本消息失败","data":{"code":"-1","msg":"对方不是好友"}}`, false, "对方不是好友"},
-		{"too fast", `{"ret":500,"msg":"发送文本消息失败","data":{"code":"-1","msg":"操作频繁"}}`, false, "操作频繁"},
-		{"no words", `{"ret":500,"msg":"发送文本消息失败"}`, false, "发送文本消息失败"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			c := open(t, gewechat.Config{URL: answering(t, tt.body)}, dial(t))
-			_, err := c.Send(t.Context(), outbound.Message{To: "wxid_alice", Text: "hello"})
-			if e := wantError(t, err); e.Offline != tt.want || e.Detail != tt.detail {
-				t.Errorf("got offline %v, detail %q; want %v, %q", e.Offline, e.Detail, tt.want, tt.detail)
+	messages, arrive := each()
+	all := ids()
+	h := ipadtest.Harness{
+		Server: func(o ipadtest.Options) *ipadtest.Server {
+			return gewechattest.New(gewechattest.Options{Options: o, Token: theToken, AppID: theApp, Wxid: "wxid_helper"}).Server
+		},
+		Base: gewechattest.Base,
+		New: func(t *testing.T, base string, w connector.Wire) ipad.Connector {
+			t.Helper()
+			c, err := gewechat.New(gewechat.Config{URL: base, Token: secret.New(theToken), AppID: theApp, Quote: true}, w)
+			if err != nil {
+				t.Fatalf("new: %v", err)
 			}
-		})
+			return c
+		},
+		Messages: messages, Arrive: arrive, Sent: `{"ret":200,"data":{"msgId":0,"newMsgId":%s}}`, IDs: map[string]string{},
+		Offline: map[string]bool{
+			`{"ret":500,"msg":"发送文本消息失败","data":{"code":"-2","msg":"设备已离线"}}`:   true,
+			`{"ret":500,"msg":"发送文本消息失败","data":{"code":-2}}`:                   true,
+			`{"ret":500,"msg":"发送文本消息失败","data":{"code":"-1","msg":"账号已退出登录"}}`: true,
+			`{"ret":500,"msg":"发送文本消息失败","data":{"code":"-1","msg":"对方不是好友"}}`:  false,
+			`{"ret":500,"msg":"发送文本消息失败","data":{"code":"-1","msg":"操作频繁"}}`:    false,
+			`{"ret":500,"msg":"发送文本消息失败"}`:                                      false,
+		},
+		Logins: logins(),
+		Asks: ipadtest.Call{
+			Method: "POST", URI: gewechattest.Base + "/login/checkOnline", Body: `{"appId":"` + theApp + `"}`, ContentType: "application/json",
+		},
 	}
+	for data, id := range all {
+		h.IDs[`{"ret":200,"msg":"操作成功","data":`+data+`}`] = id
+	}
+	ipadtest.Run(t, h)
 }
 
-// TestWordsAreNotTheTexts: a server that repeats the text in its answer says nothing by it.
-func TestWordsAreNotTheTexts(t *testing.T) {
-	t.Parallel()
-	for _, answer := range []string{
-		`{"ret":500,"msg":"失败: 设备已离线","data":{"code":"-1"}}`,
-		`{"ret":500,"msg":"失败","data":{"code":"-1","msg":"设备已离线: ?"}}`,
-	} {
-		c := open(t, gewechat.Config{URL: answering(t, answer)}, dial(t))
-		_, err := c.Send(t.Context(), outbound.Message{To: "wxid_alice", Text: "设备已离线"})
-		if e := wantError(t, err); e.Reason != outbound.Uncertain || e.Offline || strings.Contains(e.Detail, "设备") {
-			t.Errorf("got %+v, want unknown, and not offline", e)
+// each is a message of each kind, and what arrives of it.
+func each() ([]outbound.Message, []ipadtest.Sent) {
+	image, file := "https://a.example/b.png", "https://a.example/b.pdf"
+	voice := "https://a.example/b.silk"
+	return []outbound.Message{
+			{Text: "hello"},
+			{Text: "hello", Mentions: []outbound.Mention{{ID: "wxid_alice", Name: "Alice"}}},
+			{Text: "a <b> & c", ReplyTo: ipadtest.ID},
+			{Media: media("image", image, "", 0)},
+			{Media: media("file", file, "", 0)},
+			{Media: media("voice", voice, "", 2540)},
+		}, []ipadtest.Sent{
+			{Type: "text", Text: "hello"},
+			{Type: "text", Text: "@Alice\u2005hello", Ats: []string{"wxid_alice"}},
+			{Type: "app", Text: reply("a &lt;b&gt; &amp; c", ipadtest.ID)},
+			{Type: "image", Text: image},
+			{Type: "file", Text: file, Name: "b.pdf"},
+			{Type: "voice", Text: voice, Millis: 2540},
 		}
-	}
 }
 
-// TestRender: the marks go, unless they are to stay.
-func TestRender(t *testing.T) {
-	t.Parallel()
-	const text = "# Weather\n**fine**, 2*3*4"
-	for markdown, want := range map[string]string{"": "Weather\nfine, 2*3*4", "plain": "Weather\nfine, 2*3*4", "keep": text} {
-		c := open(t, gewechat.Config{URL: "http://im.invalid", Markdown: markdown}, nil)
-		if got := c.Render(text); got != want {
-			t.Errorf("%q: got %q, want %q", markdown, got, want)
-		}
-	}
-}
-
-func TestIDs(t *testing.T) {
-	t.Parallel()
-	tests := map[string]string{
+// ids are those of the data of answers that tell of a sent message.
+func ids() map[string]string {
+	return map[string]string{
 		`{"newMsgId":3768973957878705413}`:                         "3768973957878705413",
 		`{"newMsgId":"3768973957878705413","msgId":7}`:             "3768973957878705413",
 		`{"newMsgId":{"high":1690433817,"low":2864434397}}`:        "7260357962931883229",
@@ -203,60 +181,33 @@ func TestIDs(t *testing.T) {
 		`"sent"`:                                                   "",
 		`{"newMsgId":"` + strings.Repeat("7", 300) + `","type":1}`: "",
 	}
-	for data, want := range tests {
-		t.Run(data, func(t *testing.T) {
-			t.Parallel()
-			c := open(t, gewechat.Config{URL: answering(t, `{"ret":200,"msg":"操作成功","data":`+data+`}`)}, dial(t))
-			r, err := c.Send(t.Context(), outbound.Message{To: "wxid_alice", Text: "hello"})
-			if err != nil || r.ID != want {
-				t.Errorf("got %q, %v; want %q", r.ID, err, want)
-			}
-		})
+}
+
+// logins are answers to the question for the login.
+func logins() []ipadtest.Login {
+	return []ipadtest.Login{
+		{Name: "online", Answer: `{"ret":200,"msg":"操作成功","data":true}`, In: true, Known: true},
+		{Name: "offline", Answer: `{"ret":200,"msg":"操作成功","data":false}`, In: false, Known: true},
+		{Name: "the device is gone", Answer: `{"ret":500,"msg":"失败","data":{"code":"-1","msg":"设备不存在"}}`, In: false, Known: true},
+		{Name: "no data", Answer: `{"ret":200,"msg":"操作成功"}`, In: false, Known: false},
+		{Name: "another failure", Answer: `{"ret":500,"msg":"系统异常"}`, In: false, Known: false},
+		{Name: "no JSON", Answer: `true`, In: false, Known: false},
 	}
 }
 
-func TestOnline(t *testing.T) {
+// TestDetail: what is shown is the words nearest to the cause.
+func TestDetail(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name, body string
-		want       bool
-		known      bool
-	}{
-		{"online", `{"ret":200,"msg":"操作成功","data":true}`, true, true},
-		{"offline", `{"ret":200,"msg":"操作成功","data":false}`, false, true},
-		{"the device is gone", `{"ret":500,"msg":"失败","data":{"code":"-1","msg":"设备不存在"}}`, false, true},
-		{"no data", `{"ret":200,"msg":"操作成功"}`, false, false},
-		{"another failure", `{"ret":500,"msg":"系统异常"}`, false, false},
-		{"no JSON", `true`, false, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			got, err := open(t, gewechat.Config{URL: answering(t, tt.body)}, dial(t)).Online(t.Context())
-			if got != tt.want || (err == nil) != tt.known {
-				t.Errorf("got %v, %v; want %v, known %v", got, err, tt.want, tt.known)
-			}
-		})
-	}
-	t.Run("nobody there", func(t *testing.T) {
-		t.Parallel()
-		c := open(t, gewechat.Config{URL: "http://im.invalid/v2/api"}, dial(t))
-		if got, err := c.Online(t.Context()); got || err == nil {
-			t.Errorf("got %v, %v; want an error", got, err)
+	for answer, want := range map[string]string{
+		`{"ret":500,"msg":"发送文本消息失败","data":{"code":"-2","msg":"设备已离线"}}`: "not_sent (-2): 设备已离线",
+		`{"ret":500,"msg":"发送文本消息失败","data":{"code":-2}}`:                 "not_sent (-2): 发送文本消息失败",
+		`{"ret":500,"msg":"发送文本消息失败"}`:                                    "unknown (500): 发送文本消息失败",
+	} {
+		im := recorder{answer: answer}
+		_, err := open(t, gewechat.Config{URL: base}, &im).Send(t.Context(), outbound.Message{To: theRoom, Text: "hello"})
+		if got := ipadtest.WantError(t, err).Error(); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
-	})
-}
-
-func TestMeasure(t *testing.T) {
-	t.Parallel()
-	c := open(t, gewechat.Config{URL: "http://im.invalid"}, nil)
-	for text, want := range map[string]int{"": 0, "abc": 3, "今天": 2, "😀": 2, "a\xff": 2} {
-		if got := c.Measure(text); got != want {
-			t.Errorf("%q: got %d, want %d", text, got, want)
-		}
-	}
-	if got := c.MaxText(); got != 2000 {
-		t.Errorf("longest: got %d, want 2000", got)
 	}
 }
 
@@ -288,17 +239,7 @@ func TestNewRefuses(t *testing.T) {
 			c := good
 			tt.change(&c)
 			_, err := gewechat.New(c, connector.Wire{})
-			if err == nil || strings.Contains(err.Error(), theToken) {
-				t.Fatalf("got %v, want an error that hides the token", err)
-			}
-			if lines := strings.Split(err.Error(), "\n"); len(lines) != len(tt.want) {
-				t.Errorf("got %q, want %d mistakes", lines, len(tt.want))
-			}
-			for _, key := range tt.want {
-				if !strings.Contains(err.Error(), key) {
-					t.Errorf("got %v, want it to name %s", err, key)
-				}
-			}
+			ipadtest.WantMistakes(t, err, theToken, tt.want...)
 		})
 	}
 }

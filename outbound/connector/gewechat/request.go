@@ -1,33 +1,17 @@
 package gewechat
 
 import (
-	"bytes"
-	"encoding/json"
 	"encoding/xml"
-	"errors"
+	"net/http"
 	"net/url"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector/ipad"
+	"github.com/imrelay/imrelay/relay/egress"
 )
-
-// separator is what WeChat's own clients put behind the name of who is called.
-const separator = "\u2005"
-
-// everybody are the ids that call all members of a group.
-var everybody = []string{"notify@all", "all"}
-
-// request is one call of the API.
-type request struct {
-	path string
-	body []byte
-	// fetches says that the server fetches a medium before it answers.
-	fetches bool
-}
 
 // checkBody asks for the login.
 type checkBody struct {
@@ -78,114 +62,44 @@ type appBody struct {
 	XML string `json:"appmsg"`
 }
 
-// Carry implements [outbound.Carrier].
-func (c *Connector) Carry(m outbound.Media) error {
-	u, err := url.Parse(m.URL)
-	switch {
-	case m.Type == "video":
-		return errors.New("this IM takes no videos; send a file, or the address in the text")
-	case m.Type != "image" && m.Type != "file" && m.Type != "voice":
-		return errors.New("this IM takes images, files and voice messages only")
-	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
-		return errors.New("url: want an http or https URL, from which the IM's server can fetch it")
-	case m.Type == "voice" && m.Millis <= 0:
-		return errors.New("durationMs: this IM takes a voice message only with how long it plays")
+// request makes the call that the message is.
+func (c *Connector) request(m outbound.Message) (egress.Call, *outbound.SendError) {
+	if e := ipad.Check(m, c.Carry); e != nil {
+		return egress.Call{}, e
 	}
-	return nil
-}
-
-// request makes the call that the message is. Its errors are [*outbound.SendError]s: it calls nobody.
-func (c *Connector) request(m outbound.Message) (request, error) {
-	for _, who := range m.Mentions {
-		if err := checkMention(who); err != nil {
-			return request{}, refuse("mention", err)
-		}
-	}
-	to := address{AppID: c.config.AppID, To: m.To}
+	to, timeout := address{AppID: c.config.AppID, To: m.To}, c.wire.Bound()
+	path, body := "/message/postText", any(textBody{
+		address: to, Content: ipad.Content(m), Ats: strings.Join(ipad.Called(m.Mentions), ","),
+	})
 	switch {
-	case len(m.Media) > 1 || len(m.Media) == 1 && m.Text != "":
-		return request{}, refuse("media", errors.New("one medium at a time, and no text with it"))
-	case len(m.Media) == 1:
-		if err := c.Carry(m.Media[0]); err != nil {
-			return request{}, refuse("media", err)
-		}
-		r, err := medium(to, m.Media[0])
-		r.fetches = true
-		return r, err
+	case len(m.Media) > 0:
+		path, body = medium(to, m.Media[0])
+		timeout = ipad.Timeout(c.wire)
 	case c.config.Quote && isNumber(m.ReplyTo) && len(m.Mentions) == 0:
-		return newRequest("/message/postAppMsg", appBody{address: to, XML: quote(m)})
+		path, body = "/message/postAppMsg", appBody{address: to, XML: quote(m)}
 	}
-	return newRequest("/message/postText", textBody{address: to, Content: content(m), Ats: called(m.Mentions)})
+	r, e := c.post(path, body)
+	r.Timeout, r.Ready = timeout, m.Ready
+	return r, e
 }
 
-// medium makes the call for a medium that the IM takes.
-func medium(to address, m outbound.Media) (request, error) {
+// medium is the call for a medium that the IM takes.
+func medium(to address, m outbound.Media) (path string, body any) {
 	switch m.Type {
 	case "image":
-		return newRequest("/message/postImage", imageBody{address: to, URL: m.URL})
+		return "/message/postImage", imageBody{address: to, URL: m.URL}
 	case "voice":
-		return newRequest("/message/postVoice", voiceBody{address: to, URL: m.URL, Millis: m.Millis})
+		return "/message/postVoice", voiceBody{address: to, URL: m.URL, Millis: m.Millis}
 	}
-	return newRequest("/message/postFile", fileBody{address: to, URL: m.URL, Name: fileName(m)})
+	return "/message/postFile", fileBody{address: to, URL: m.URL, Name: fileName(m)}
 }
 
-// newRequest writes the body, with <, > and & as they are.
-func newRequest(to string, body any) (request, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(body); err != nil {
-		return request{}, refuse("request", err)
-	}
-	return request{path: to, body: bytes.TrimSuffix(b.Bytes(), []byte("\n"))}, nil
-}
-
-// refuse is a refusal of our own, before anything is called.
-func refuse(code string, err error) *outbound.SendError {
-	return &outbound.SendError{Reason: outbound.Rejected, Code: code, Detail: err.Error(), Err: err}
-}
-
-// checkMention refuses what would call more than one member.
-func checkMention(m outbound.Mention) error {
-	id := strings.ToLower(m.ID)
-	switch {
-	case id == "" || strings.ContainsFunc(id, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }):
-		return errors.New("want the id of one member")
-	case slices.Contains(everybody, id):
-		return errors.New("everybody cannot be called")
-	}
-	return nil
-}
-
-// content is the text, after the names of those whom it calls and does not name.
-func content(m outbound.Message) string {
-	var before strings.Builder
-	for i, who := range m.Mentions {
-		name, same := "@"+shown(who), func(o outbound.Mention) bool { return o.ID == who.ID }
-		if !strings.Contains(m.Text, name) && !slices.ContainsFunc(m.Mentions[:i], same) {
-			before.WriteString(name + separator)
-		}
-	}
-	return before.String() + m.Text
-}
-
-// shown is how the text names a member.
-func shown(m outbound.Mention) string {
-	if m.Name == "" {
-		return m.ID
-	}
-	return m.Name
-}
-
-// called is the list of those whom the message calls, each once.
-func called(ms []outbound.Mention) string {
-	var ids []string
-	for _, m := range ms {
-		if !slices.Contains(ids, m.ID) {
-			ids = append(ids, m.ID)
-		}
-	}
-	return strings.Join(ids, ",")
+// post is a call with a body.
+func (c *Connector) post(path string, body any) (egress.Call, *outbound.SendError) {
+	b, e := ipad.Encode(body)
+	return egress.Call{
+		Method: http.MethodPost, URL: c.config.URL + path, Header: c.header, Body: b, Timeout: c.wire.Bound(),
+	}, e
 }
 
 // fileName is how the file is shown, which the API does not do without.

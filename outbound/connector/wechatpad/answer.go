@@ -7,7 +7,7 @@ import (
 
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector"
-	"github.com/imrelay/imrelay/outbound/connector/wechatpad/pad"
+	"github.com/imrelay/imrelay/outbound/connector/ipad"
 	"github.com/imrelay/imrelay/relay/egress"
 )
 
@@ -27,7 +27,7 @@ func judge(a egress.Answer, hide ...string) (string, *outbound.SendError) {
 	if e != nil {
 		return "", e
 	}
-	out := pad.Read(data, hide...)
+	out := ipad.Read(data, hide...)
 	if out.Failure == nil && !out.Sent {
 		return "", &outbound.SendError{Reason: outbound.Uncertain, Code: codeUnclear}
 	}
@@ -40,7 +40,7 @@ func loginState(a egress.Answer, hide ...string) (string, *outbound.SendError) {
 	if e != nil {
 		return "", e
 	}
-	state := connector.Text(pad.Get(data, "loginstate"))
+	state := connector.Text(ipad.Get(data, "loginstate"))
 	if state == "" {
 		return "", &outbound.SendError{Reason: outbound.Uncertain, Code: codeUnclear}
 	}
@@ -56,19 +56,19 @@ func open(a egress.Answer, hide ...string) (gjson.Result, *outbound.SendError) {
 		return gjson.Result{}, &outbound.SendError{Reason: outbound.Uncertain, Code: codeNoAnswer}
 	}
 	root := gjson.ParseBytes(a.Body)
-	code, said := connector.Text(pad.Get(root, "code")), pad.Said(pad.Get(root, "text"), hide...)
+	code, said := connector.Text(ipad.Get(root, "code")), ipad.Said(connector.Text(ipad.Get(root, "text")), hide...)
 	if code == codeSent || code == codeSentToo {
-		return pad.Get(root, "data"), nil
+		return ipad.Get(root, "data"), nil
 	}
-	means, ok := pad.Meaning(said)
+	means, ok := ipad.Meaning(said)
 	switch {
 	case ok:
 	case code == codeNoLogin:
-		means = outbound.SendError{Reason: outbound.NotSent, Offline: true}
+		means = ipad.LoggedOut()
 	case code == codeNoKey:
 		means = outbound.SendError{Reason: outbound.Rejected}
 	default:
 		means = outbound.SendError{Reason: outbound.Uncertain}
 	}
-	return gjson.Result{}, pad.Fail(means, code, said, hide...)
+	return gjson.Result{}, ipad.Fail(means, code, said, hide...)
 }

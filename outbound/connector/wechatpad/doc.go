@@ -23,13 +23,7 @@
 // An outer code other than that is read by its words first: a time-out between the server and WeChat leaves it unknown,
 // a lost login means offline, too frequent means three minutes of rest, a stranger or a wrong argument is refused for
 // good. Where the words say nothing, 300 means that nobody is logged in, -2 that the key is unknown, which is refused for
-// good, and all else that nobody knows. WeChat's return codes, which may come as 32 bits without a sign (4294967294 for
-// -2), mean:
-//
-//   - -13, -100, -2008: logged out, surely not sent.
-//   - -24, -34: too fast, three minutes of rest. No server says for how long, and trying on makes it worse.
-//   - -1, -29, below -100000, above 0: WeChat's or the server's trouble, it may have been sent.
-//   - Any other: refused for good, such as -2 (an argument) and -22 (blocked).
+// good, and all else that nobody knows. Package ipad tells what the words and WeChat's return codes mean.
 //
 // The server drops no repeats, so what may have been sent is not repeated.
 //

@@ -2,72 +2,38 @@ package wechatpad_test
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector"
 	"github.com/imrelay/imrelay/outbound/connector/connectortest"
+	"github.com/imrelay/imrelay/outbound/connector/ipad"
+	"github.com/imrelay/imrelay/outbound/connector/ipad/ipadtest"
 	"github.com/imrelay/imrelay/outbound/connector/wechatpad"
-	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/outbound/connector/wechatpad/wechatpadtest"
 	"github.com/imrelay/imrelay/relay/secret"
 )
 
 const (
 	theKey   = "HBpEnb/9=+t3stK3y"
-	theRoom  = "39107264815@chatroom"
-	thePNG   = "\x89PNG\r\n\x1a\nand what follows"
-	theSilk  = "\x02#!SILK_V3\x0c\x00\xa7"
-	theID    = "8120394857610293847"
+	query    = "?key=HBpEnb%2F9%3D%2Bt3stK3y"
 	sentText = `{"Code":200,"Text":"","Data":[{"isSendSuccess":true,"textContent":"x","toUSerName":"wxid_alice","resp":{"base_response":{"ret":0,"errMsg":{}},"count":1,"chat_send_ret_list":[{"ret":0,"msgId":721940512,"clientMsgId":1767002540,"newMsgId":%s}]}}]}`
 )
 
-func dial(t *testing.T) *egress.Client {
+// open makes a connector with the key of the tests.
+func open(t *testing.T, base string, w connector.Wire) ipad.Connector {
 	t.Helper()
-	c := egress.New(egress.Options{})
-	t.Cleanup(c.Close)
-	return c
-}
-
-func open(t *testing.T, base string, d egress.Doer) *wechatpad.Connector {
-	t.Helper()
-	out, err := wechatpad.New(wechatpad.Config{URL: base, Key: secret.New(theKey)}, connector.Wire{Account: "wechat", Doer: d})
+	out, err := wechatpad.New(wechatpad.Config{URL: base, Key: secret.New(theKey)}, w)
 	if err != nil {
 		t.Fatalf("new: %v", err)
 	}
 	return out
-}
-
-func wantError(t *testing.T, err error) *outbound.SendError {
-	t.Helper()
-	e, ok := errors.AsType[*outbound.SendError](err)
-	if !ok {
-		t.Fatalf("got %v, want a SendError", err)
-	}
-	return e
-}
-
-// call is what the server saw of one.
-type call struct{ method, uri, body, contentType string }
-
-// answering is a server that answers everything with the body, and what it was asked.
-func answering(t *testing.T, body string) (base string, calls chan call) {
-	t.Helper()
-	calls = make(chan call, 10)
-	im := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, _ := io.ReadAll(r.Body)
-		calls <- call{r.Method, r.RequestURI, string(b), r.Header.Get("Content-Type")}
-		_, _ = io.WriteString(w, body)
-	}))
-	t.Cleanup(im.Close)
-	return im.URL, calls
 }
 
 func TestConformance(t *testing.T) {
@@ -76,7 +42,7 @@ func TestConformance(t *testing.T) {
 		New: func(t *testing.T, s connectortest.Setup) outbound.Connector {
 			t.Helper()
 			c, err := wechatpad.New(wechatpad.Config{URL: s.URL + "/", Key: secret.New(s.Secret)},
-				connector.Wire{Doer: dial(t), Timeout: s.Timeout})
+				connector.Wire{Doer: ipadtest.Dial(t), Timeout: s.Timeout})
 			if err != nil {
 				t.Fatalf("new: %v", err)
 			}
@@ -138,195 +104,128 @@ func refusals() []connectortest.Refusal {
 	}
 }
 
-func TestOffline(t *testing.T) {
+func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// TestPad runs what all such servers share, in each way that builds spell their keys.
+func TestPad(t *testing.T) {
 	t.Parallel()
-	for body, want := range map[string]bool{
+	for name, s := range map[string]wechatpadtest.Spelling{
+		"usual": wechatpadtest.Usual, "pascal": wechatpadtest.Pascal, "lower": wechatpadtest.Lower,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			messages, arrive := each()
+			ipadtest.Run(t, ipadtest.Harness{
+				Server: func(o ipadtest.Options) *ipadtest.Server {
+					return wechatpadtest.New(wechatpadtest.Options{Options: o, Key: theKey, Spelling: s}).Server
+				},
+				New: open, Messages: messages, Arrive: arrive, Fetches: true, Sent: sentText, IDs: ids(), Offline: offline(),
+				Logins: logins(), Asks: ipadtest.Call{Method: "GET", URI: "/login/GetLoginStatus" + query, ContentType: "application/json"},
+				Posts: posts(),
+			})
+		})
+	}
+}
+
+// each is a message of each kind, and what arrives of it.
+func each() ([]outbound.Message, []ipadtest.Sent) {
+	return []outbound.Message{
+			{Text: "hello"},
+			{Text: "hello", Mentions: []outbound.Mention{{ID: "wxid_alice", Name: "Alice"}}},
+			{Media: []outbound.Media{{Type: "image", URL: "data:image/png;base64," + b64(ipadtest.PNG)}}},
+			{Media: []outbound.Media{{Type: "voice", URL: "data:audio/silk;base64," + b64(ipadtest.Silk), Millis: 2540}}},
+		}, []ipadtest.Sent{
+			{Type: "text", Text: "hello", Ats: []string{}},
+			{Type: "text", Text: "@Alice\u2005hello", Ats: []string{"wxid_alice"}},
+			{Type: "image", Medium: []byte(ipadtest.PNG)},
+			{Type: "voice", Medium: []byte(ipadtest.Silk), Millis: 3000},
+		}
+}
+
+// ids are those of answers that tell of a sent message.
+func ids() map[string]string {
+	return map[string]string{
+		fmt.Sprintf(sentText, ipadtest.ID):                            ipadtest.ID,
+		fmt.Sprintf(sentText, `"`+ipadtest.ID+`"`):                    ipadtest.ID,
+		fmt.Sprintf(sentText, `{"high":1976706754,"low":1032436816}`): "8489890863244754000",
+		fmt.Sprintf(sentText, `0`):                                    "",
+		fmt.Sprintf(sentText, `null`):                                 "",
+		`{"Code":200,"Data":[{"isSendSuccess":true,"resp":{"ChatSendRetList":[{"Ret":0,"NewMsgId":` + ipadtest.ID + `}]}}]}`: ipadtest.ID,
+		`{"code":0,"data":{"new_msg_id":` + ipadtest.ID + `}}`:                                                               ipadtest.ID,
+		`{"code":"200","data":[{"isSendSuccess":true,"resp":{}}]}`:                                                           "",
+		`{"Code":200,"Data":[{"imageId":"a","resp":{"baseResponse":{"ret":0},"newMsgId":` + ipadtest.ID + `}}]}`:             ipadtest.ID,
+	}
+}
+
+// offline says which failures tell of a logout.
+func offline() map[string]bool {
+	return map[string]bool{
 		`{"Code":300,"Data":null,"Text":"不存在状态"}`: true,
 		`{"code":300}`: true,
 		`{"Code":200,"Data":[{"resp":{"chat_send_ret_list":[{"ret":4294967283}]}}],"Text":""}`: true,
 		`{"Code":-2,"Data":null,"Text":"该key不存在"}`:                                             false,
 		`{"Code":300,"Data":null,"Text":"请求超时"}`:                                               false,
-	} {
-		base, _ := answering(t, body)
-		_, err := open(t, base, dial(t)).Send(t.Context(), outbound.Message{To: "wxid_alice", Text: "hello"})
-		if e := wantError(t, err); e.Offline != want || want && e.Reason != outbound.NotSent {
-			t.Errorf("%s: got %+v, want offline %v", body, e, want)
-		}
 	}
 }
 
-// TestIDs: which spellings of success give which id.
-func TestIDs(t *testing.T) {
-	t.Parallel()
-	for body, want := range map[string]string{
-		fmt.Sprintf(sentText, theID):                                  theID,
-		fmt.Sprintf(sentText, `"`+theID+`"`):                          theID,
-		fmt.Sprintf(sentText, `{"high":1976706754,"low":1032436816}`): "8489890863244754000",
-		fmt.Sprintf(sentText, `0`):                                    "",
-		fmt.Sprintf(sentText, `null`):                                 "",
-		`{"Code":200,"Data":[{"isSendSuccess":true,"resp":{"ChatSendRetList":[{"Ret":0,"NewMsgId":` + theID + `}]}}]}`: theID,
-		`{"code":0,"data":{"new_msg_id":` + theID + `}}`:                                                               theID,
-		`{"code":"200","data":[{"isSendSuccess":true,"resp":{}}]}`:                                                     "",
-		`{"Code":200,"Data":[{"imageId":"a","resp":{"baseResponse":{"ret":0},"newMsgId":` + theID + `}}]}`:             theID,
-	} {
-		base, _ := answering(t, body)
-		r, err := open(t, base, dial(t)).Send(t.Context(), outbound.Message{To: "wxid_alice", Text: "hello"})
-		if err != nil || r.ID != want {
-			t.Errorf("%s: got %q, %v; want %q", body, r.ID, err, want)
-		}
+// logins are answers to the question for the login.
+func logins() []ipadtest.Login {
+	return []ipadtest.Login{
+		{Name: "online", Answer: `{"Code":200,"Data":{"loginState":1,"loginErrMsg":"账号在线状态良好！"},"Text":""}`, In: true, Known: true},
+		{Name: "online, oddly written", Answer: `{"code":0,"data":{"LoginState":"1"}}`, In: true, Known: true},
+		{Name: "offline", Answer: `{"Code":200,"Data":{"loginState":3,"loginErrMsg":"账号已离线"},"Text":""}`, In: false, Known: true},
+		{Name: "never logged in", Answer: `{"Code":300,"Data":null,"Text":"不存在状态"}`, In: false, Known: true},
+		{Name: "no state", Answer: `{"Code":200,"Data":{},"Text":""}`, In: false, Known: false},
+		{Name: "no such key", Answer: `{"Code":-2,"Data":null,"Text":"该key不存在"}`, In: false, Known: false},
+		{Name: "another failure", Answer: `{"Code":-1,"Text":"系统异常"}`, In: false, Known: false},
+		{Name: "no JSON", Answer: `true!`, In: false, Known: false},
 	}
 }
 
-// store is where the media are.
-func store(t *testing.T, calls *atomic.Int32) string {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		calls.Add(1)
-		switch r.URL.Path {
-		case "/a.png":
-			_, _ = io.WriteString(w, thePNG)
-		case "/a.silk":
-			_, _ = io.WriteString(w, theSilk)
-		default:
-			http.NotFound(w, r)
-		}
-	}))
-	t.Cleanup(s.Close)
-	return s.URL
-}
-
-func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
-
-// TestCalls: what is posted, and where.
-func TestCalls(t *testing.T) {
-	t.Parallel()
-	var fetched atomic.Int32
-	files := store(t, &fetched)
+// posts is what is posted, and where.
+func posts() []ipadtest.Posted {
+	post := func(path, body string) ipadtest.Call {
+		return ipadtest.Call{Method: "POST", URI: path + query, Body: body, ContentType: "application/json"}
+	}
+	text := func(at, text string) ipadtest.Call {
+		return post("/message/SendTextMessage", `{"MsgItem":[{"AtWxIDList":[`+at+`],"ImageContent":"","MsgType":1,"TextContent":"`+text+
+			`","ToUserName":"`+ipadtest.Room+`"}]}`)
+	}
 	alice := outbound.Mention{ID: "wxid_alice", Name: "Alice"}
-	media := func(kind, at string, millis int) []outbound.Media {
-		return []outbound.Media{{Type: kind, URL: at, Millis: millis}}
-	}
-	text := func(at, text string) string {
-		return `{"MsgItem":[{"AtWxIDList":[` + at + `],"ImageContent":"","MsgType":1,"TextContent":"` + text + `","ToUserName":"` + theRoom + `"}]}`
-	}
-	picture := `{"MsgItem":[{"AtWxIDList":[],"ImageContent":"` + b64(thePNG) + `","MsgType":3,"TextContent":"","ToUserName":"` + theRoom + `"}]}`
-	tests := []struct {
-		name, path, want string
-		m                outbound.Message
-	}{
-		{"a text", "/message/SendTextMessage", text("", `a < b & \"c\"\n`), outbound.Message{Text: "a < b & \"c\"\n"}},
-		{"a reply", "/message/SendTextMessage", text("", "hello"), outbound.Message{Text: "hello", ReplyTo: theID}},
+	return []ipadtest.Posted{
+		{Name: "a text", Call: text("", `a < b & \"c\"\n`), Message: outbound.Message{Text: "a < b & \"c\"\n"}},
+		{Name: "a reply", Call: text("", "hello"), Message: outbound.Message{Text: "hello", ReplyTo: ipadtest.ID}},
 		{
-			"a mention", "/message/SendTextMessage", text(`"wxid_alice"`, "@Alice\u2005hello"),
-			outbound.Message{Text: "hello", Mentions: []outbound.Mention{alice, alice}},
-		},
-		{"a picture", "/message/SendImageNewMessage", picture, outbound.Message{Media: media("image", files+"/a.png", 0)}},
-		{
-			"a picture in its URL", "/message/SendImageNewMessage", picture,
-			outbound.Message{Media: media("image", "data:image/png;base64,"+b64(thePNG), 0)},
+			Name: "a mention", Call: text(`"wxid_alice"`, "@Alice\u2005hello"),
+			Message: outbound.Message{Text: "hello", Mentions: []outbound.Mention{alice, alice}},
 		},
 		{
-			"a voice message", "/message/SendVoice",
-			`{"ToUserName":"` + theRoom + `","VoiceData":"` + b64(theSilk) + `","VoiceFormat":4,"VoiceSecond":3}`,
-			outbound.Message{Media: media("voice", files+"/a.silk", 2540)},
+			Name: "a picture",
+			Call: post("/message/SendImageNewMessage", `{"MsgItem":[{"AtWxIDList":[],"ImageContent":"`+b64(ipadtest.PNG)+
+				`","MsgType":3,"TextContent":"","ToUserName":"`+ipadtest.Room+`"}]}`),
+			Message: outbound.Message{Media: []outbound.Media{{Type: "image", URL: "/a.png"}}},
 		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			base, calls := answering(t, fmt.Sprintf(sentText, theID))
-			tt.m.To = theRoom
-			r, err := open(t, base, dial(t)).Send(t.Context(), tt.m)
-			if err != nil || r.ID != theID {
-				t.Fatalf("got %+v, %v", r, err)
-			}
-			want := call{"POST", tt.path + "?key=HBpEnb%2F9%3D%2Bt3stK3y", tt.want, "application/json"}
-			if got := <-calls; got != want {
-				t.Errorf("\n got %+v\nwant %+v", got, want)
-			}
-			if n := len(calls); n != 0 {
-				t.Errorf("%d calls more than one", n)
-			}
-		})
-	}
-}
-
-// TestCallsNobody: what is refused, or cannot be fetched, calls nobody.
-func TestCallsNobody(t *testing.T) {
-	t.Parallel()
-	var fetched atomic.Int32
-	files := store(t, &fetched)
-	media := func(kind, at string) outbound.Message {
-		return outbound.Message{Media: []outbound.Media{{Type: kind, URL: at, Millis: 1}}}
-	}
-	tests := []struct {
-		name, code string
-		want       outbound.Reason
-		m          outbound.Message
-	}{
-		{"everybody", "mention", outbound.Rejected, outbound.Message{Text: "x", Mentions: []outbound.Mention{{ID: "notify@all"}}}},
-		{"a file", "media", outbound.Rejected, media("file", files+"/a.png")},
-		{"a picture that is none", "media", outbound.Rejected, media("image", files+"/a.silk")},
-		{"a voice message that is none", "media", outbound.Rejected, media("voice", files+"/a.png")},
-		{"nothing there", "media", outbound.Rejected, media("image", files+"/b.png")},
-		{"nobody there", "media", outbound.NotSent, media("image", "http://127.0.0.1:1/a.png")},
-		{"not ready", "called off before it began", outbound.NotSent, outbound.Message{Text: "x", Ready: func() error { return errors.New("no") }}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			base, calls := answering(t, fmt.Sprintf(sentText, theID))
-			_, err := open(t, base, dial(t)).Send(t.Context(), tt.m)
-			if e := wantError(t, err); e.Reason != tt.want || e.Code != tt.code || len(calls) != 0 {
-				t.Errorf("got %v after %d calls, want %v (%s) after none", e, len(calls), tt.want, tt.code)
-			}
-		})
+		{
+			Name: "a voice message",
+			Call: post("/message/SendVoice", `{"ToUserName":"`+ipadtest.Room+`","VoiceData":"`+b64(ipadtest.Silk)+
+				`","VoiceFormat":4,"VoiceSecond":3}`),
+			Message: outbound.Message{Media: []outbound.Media{{Type: "voice", URL: "/a.silk", Millis: 2540}}},
+		},
 	}
 }
 
 // TestHides: a key is hidden as it is written in a URL, too.
 func TestHides(t *testing.T) {
 	t.Parallel()
-	base, _ := answering(t, `{"Code":"`+theKey+`","Text":"GET /x?key=HBpEnb%2F9%3D%2Bt3stK3y `+theKey+` hello world"}`)
-	_, err := open(t, base, dial(t)).Send(t.Context(), outbound.Message{To: "wxid_alice", Text: "hello world"})
+	im := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"Code":"`+theKey+`","Text":"GET /x`+query+` `+theKey+` hello world"}`)
+	}))
+	defer im.Close()
+	_, err := open(t, im.URL, connector.Wire{Doer: ipadtest.Dial(t)}).Send(t.Context(), outbound.Message{To: "wxid_alice", Text: "hello world"})
 	for _, hidden := range []string{theKey, "HBpEnb%2F9", "hello world"} {
-		if strings.Contains(wantError(t, err).Error(), hidden) {
+		if strings.Contains(ipadtest.WantError(t, err).Error(), hidden) {
 			t.Errorf("the error shows %q: %v", hidden, err)
 		}
-	}
-}
-
-func TestOnline(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name, body string
-		want       bool
-		known      bool
-	}{
-		{"online", `{"Code":200,"Data":{"loginState":1,"loginErrMsg":"账号在线状态良好！"},"Text":""}`, true, true},
-		{"online, oddly written", `{"code":0,"data":{"LoginState":"1"}}`, true, true},
-		{"offline", `{"Code":200,"Data":{"loginState":3,"loginErrMsg":"账号已离线"},"Text":""}`, false, true},
-		{"never logged in", `{"Code":300,"Data":null,"Text":"不存在状态"}`, false, true},
-		{"no state", `{"Code":200,"Data":{},"Text":""}`, false, false},
-		{"no such key", `{"Code":-2,"Data":null,"Text":"该key不存在"}`, false, false},
-		{"another failure", `{"Code":-1,"Text":"系统异常"}`, false, false},
-		{"no JSON", `true!`, false, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			base, calls := answering(t, tt.body)
-			got, err := open(t, base, dial(t)).Online(t.Context())
-			if got != tt.want || (err == nil) != tt.known {
-				t.Errorf("got %v, %v; want %v, known %v", got, err, tt.want, tt.known)
-			}
-			if c := <-calls; c.method != "GET" || c.uri != "/login/GetLoginStatus?key=HBpEnb%2F9%3D%2Bt3stK3y" || c.body != "" {
-				t.Errorf("got %+v", c)
-			}
-		})
-	}
-	if got, err := open(t, "http://im.invalid", dial(t)).Online(t.Context()); got || err == nil {
-		t.Errorf("nobody there: got %v, %v; want an error", got, err)
 	}
 }
 
@@ -356,15 +255,7 @@ func TestNewRefuses(t *testing.T) {
 			c := good
 			tt.change(&c)
 			_, err := wechatpad.New(c, connector.Wire{})
-			if err == nil || strings.Contains(err.Error(), theKey) {
-				t.Fatalf("got %v, want an error that hides the key", err)
-			}
-			lines := strings.Split(err.Error(), "\n")
-			for i, key := range tt.want {
-				if len(lines) != len(tt.want) || !strings.HasPrefix(lines[i], key) {
-					t.Errorf("got %q, want one of each of %q", lines, tt.want)
-				}
-			}
+			ipadtest.WantMistakes(t, err, theKey, tt.want...)
 		})
 	}
 }

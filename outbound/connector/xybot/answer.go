@@ -8,7 +8,7 @@ import (
 
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector"
-	"github.com/imrelay/imrelay/outbound/connector/wechatpad/pad"
+	"github.com/imrelay/imrelay/outbound/connector/ipad"
 	"github.com/imrelay/imrelay/relay/egress"
 )
 
@@ -29,12 +29,12 @@ func judge(a egress.Answer, hide ...string) (string, *outbound.SendError) {
 		return "", &outbound.SendError{Reason: outbound.Uncertain, Code: "no_json"}
 	}
 	root := gjson.ParseBytes(a.Body)
-	success, code := pad.Get(root, "success"), connector.Text(pad.Get(root, "code"))
-	if pad.IsFalse(success) || code != "" && code != "0" {
-		said := pad.Said(pad.Get(root, "message"), hide...)
-		return "", pad.Fail(meaning(code, said), code, said, hide...)
+	success, code := ipad.Get(root, "success"), connector.Text(ipad.Get(root, "code"))
+	if ipad.IsFalse(success) || code != "" && code != "0" {
+		said := ipad.Said(connector.Text(ipad.Get(root, "message")), hide...)
+		return "", ipad.Fail(meaning(code, said), code, said, hide...)
 	}
-	out := pad.Read(pad.Get(root, "data"), hide...)
+	out := ipad.Read(ipad.Get(root, "data"), hide...)
 	if out.Failure == nil && !out.Sent && success.Type != gjson.True {
 		return "", &outbound.SendError{Reason: outbound.Uncertain, Code: "no_result"}
 	}
@@ -45,13 +45,13 @@ func judge(a egress.Answer, hide ...string) (string, *outbound.SendError) {
 func meaning(code, said string) outbound.SendError {
 	switch {
 	case slices.Contains(codesOffline, code):
-		return outbound.SendError{Reason: outbound.NotSent, Offline: true}
+		return ipad.LoggedOut()
 	case code == codeTooFrequent:
-		return pad.Throttled()
+		return ipad.Throttled()
 	case slices.Contains(codesRejected, code):
 		return outbound.SendError{Reason: outbound.Rejected}
 	}
-	if e, ok := pad.Meaning(said); ok {
+	if e, ok := ipad.Meaning(said); ok {
 		return e
 	}
 	return outbound.SendError{Reason: outbound.Uncertain}

@@ -17,7 +17,7 @@
 // # What is sent, and what is not
 //
 // The status is 200 for nearly everything. A message was sent when Success is true, Code is 0 or missing, and none of
-// WeChat's own return codes within says otherwise; package pad tells what those mean. Where Success is missing, an id or
+// WeChat's own return codes within says otherwise; package ipad tells what those mean. Where Success is missing, an id or
 // a return code of 0 will do. The id is NewMsgId, however it is spelled and with all of its 64 bits, as text; one that is
 // missing or 0 is none. The codes of failures are:
 //

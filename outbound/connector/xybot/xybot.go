@@ -6,16 +6,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector"
-	"github.com/imrelay/imrelay/outbound/connector/wechatpad/pad"
+	"github.com/imrelay/imrelay/outbound/connector/ipad"
 	"github.com/imrelay/imrelay/relay/egress"
 )
-
-// mediaTimeout bounds the call for a medium where the configuration does not: the server uploads it before it answers.
-const mediaTimeout = 60 * time.Second
 
 // Config is the connector's section of the configuration. The account's own id is its self.
 type Config struct {
@@ -37,7 +33,7 @@ var apis = map[string]paths{
 
 // Connector sends through one account. It is safe for concurrent use.
 type Connector struct {
-	pad.Manners
+	ipad.Manners
 
 	wire   connector.Wire
 	base   string
@@ -45,13 +41,7 @@ type Connector struct {
 	header http.Header
 }
 
-var (
-	_ outbound.Measured = (*Connector)(nil)
-	_ outbound.Paced    = (*Connector)(nil)
-	_ outbound.Carrier  = (*Connector)(nil)
-	_ outbound.Renderer = (*Connector)(nil)
-	_ outbound.Checker  = (*Connector)(nil)
-)
+var _ ipad.Connector = (*Connector)(nil)
 
 // New checks the configuration and makes a Connector. Its errors name the keys that are wrong.
 func New(c Config, w connector.Wire) (*Connector, error) {
@@ -59,8 +49,8 @@ func New(c Config, w connector.Wire) (*Connector, error) {
 		c.API = "bare"
 	}
 	p, known := apis[c.API]
-	manners, err := pad.NewManners(c.Markdown)
-	if err = errors.Join(pad.CheckURL(c.URL), checkAPI(known), checkSelf(w), err); err != nil {
+	manners, err := ipad.NewManners(c.Markdown)
+	if err = errors.Join(ipad.CheckURL(c.URL), checkAPI(known), checkSelf(w), err); err != nil {
 		return nil, err
 	}
 	return &Connector{
@@ -90,23 +80,19 @@ func checkSelf(w connector.Wire) error {
 
 // Send implements [outbound.Connector]. A medium is fetched before.
 func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Receipt, error) {
-	if e := c.Check(m); e != nil {
-		return outbound.Receipt{}, e
-	}
 	r, e := c.request(ctx, m)
 	if e != nil {
 		return outbound.Receipt{}, e
 	}
-	r.Ready = m.Ready
-	a, err := connector.Call(ctx, c.wire.Doer, r)
-	if err != nil {
-		return outbound.Receipt{}, err
-	}
-	id, e := judge(a, c.base, c.wire.Self, m.Text)
-	if e != nil {
-		return outbound.Receipt{}, e
-	}
-	return outbound.Receipt{ID: id}, nil
+	id, err := c.ask(ctx, r, m.Text)
+	return outbound.Receipt{ID: id}, err
+}
+
+// ask makes a call, and shows nobody the account's id, nor the text.
+func (c *Connector) ask(ctx context.Context, r egress.Call, text string) (string, error) {
+	return ipad.Ask(ctx, c.wire.Doer, r, func(a egress.Answer) (string, *outbound.SendError) {
+		return judge(a, c.base, c.wire.Self, text)
+	})
 }
 
 // Online implements [outbound.Checker].
@@ -115,18 +101,8 @@ func (c *Connector) Online(ctx context.Context) (bool, error) {
 	if e != nil {
 		return false, e
 	}
-	a, err := connector.Call(ctx, c.wire.Doer, r)
-	if err != nil {
-		return false, err
-	}
-	_, e = judge(a, c.base, c.wire.Self)
-	switch {
-	case e != nil && e.Offline:
-		return false, nil
-	case e != nil:
-		return false, e
-	}
-	return true, nil
+	_, err := c.ask(ctx, r, "")
+	return ipad.Online(true, err)
 }
 
 // account is who makes a call.
@@ -174,33 +150,32 @@ const (
 
 // request makes the call that the message is. What it fetches for that is no call to the IM.
 func (c *Connector) request(ctx context.Context, m outbound.Message) (egress.Call, *outbound.SendError) {
-	to := address{account{c.wire.Self}, m.To}
-	if len(m.Media) == 0 {
-		at := strings.Join(pad.Called(m.Mentions), ",")
-		return c.post(c.paths.text, textBody{address: to, Content: pad.Content(m), Type: typeText, At: at})
-	}
-	medium, e := pad.Fetch(ctx, c.wire.Doer, m.Media[0])
-	if e != nil {
+	if e := ipad.Check(m, c.Carry); e != nil {
 		return egress.Call{}, e
 	}
-	path, body := c.paths.image, any(imageBody{to, medium})
-	if m.Media[0].Type == "voice" {
-		path, body = c.paths.voice, voiceBody{address: to, Base64: medium, VoiceTime: m.Media[0].Millis, Type: silk}
+	to := address{account{c.wire.Self}, m.To}
+	path, body, timeout := c.paths.text, any(textBody{
+		address: to, Content: ipad.Content(m), Type: typeText, At: strings.Join(ipad.Called(m.Mentions), ","),
+	}), c.wire.Bound()
+	if len(m.Media) > 0 {
+		medium, e := ipad.Fetch(ctx, c.wire.Doer, m.Media[0])
+		if e != nil {
+			return egress.Call{}, e
+		}
+		path, body, timeout = c.paths.image, imageBody{to, medium}, ipad.Timeout(c.wire)
+		if m.Media[0].Type == "voice" {
+			path, body = c.paths.voice, voiceBody{address: to, Base64: medium, VoiceTime: m.Media[0].Millis, Type: silk}
+		}
 	}
 	r, e := c.post(path, body)
-	if c.wire.Timeout <= 0 {
-		r.Timeout = mediaTimeout
-	}
+	r.Timeout, r.Ready = timeout, m.Ready
 	return r, e
 }
 
 // post is a call with a body.
 func (c *Connector) post(path string, body any) (egress.Call, *outbound.SendError) {
-	b, err := pad.Encode(body)
-	if err != nil {
-		return egress.Call{}, pad.Refuse("request", err)
-	}
+	b, e := ipad.Encode(body)
 	return egress.Call{
 		Method: http.MethodPost, URL: c.base + path, Header: c.header, Body: b, Timeout: c.wire.Bound(),
-	}, nil
+	}, e
 }

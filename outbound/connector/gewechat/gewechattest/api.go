@@ -8,7 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
+
+	"github.com/imrelay/imrelay/outbound/connector/ipad/ipadtest"
 )
 
 // What the server says when it sends nothing.
@@ -78,30 +79,22 @@ func (f *Fake) message(w http.ResponseWriter, r *http.Request, route string, b b
 		say(w, noRoute)
 		return
 	}
-	v := f.take()
-	switch {
-	case v.refusal != "":
-		say(w, v.refusal)
-		return
-	case err != nil:
-		say(w, refusal(err.Error()))
-		return
-	case v.fault == Refused:
+	m, v := f.Send(r, m, err)
+	switch v {
+	case ipadtest.Delivered:
+		say(w, fmt.Sprintf(`{"ret":200,"msg":"操作成功","data":{"toWxid":%s,"createTime":%d,"msgId":0,"newMsgId":%s,"type":%d}}`,
+			encode(m.To), m.At.Unix(), m.ID, types[m.Type]))
+	case ipadtest.Offline:
+		say(w, offline)
+	case ipadtest.TooFast:
+		say(w, tooFast)
+	case ipadtest.Blocked:
 		say(w, stranger)
-		return
-	case v.fault == HangUp:
-		panic(http.ErrAbortHandler)
-	}
-	m = f.deliver(m)
-	if !wait(r, f.o.Slow) || v.fault == HangUpAfter {
-		panic(http.ErrAbortHandler)
-	}
-	if v.fault == TimedOut {
+	case ipadtest.Slow:
 		say(w, timedOut)
-		return
+	case ipadtest.Malformed:
+		say(w, refusal(err.Error()))
 	}
-	say(w, fmt.Sprintf(`{"ret":200,"msg":"操作成功","data":{"toWxid":%s,"createTime":%d,"msgId":0,"newMsgId":%s,"type":%d}}`,
-		encode(m.To), m.At.Unix(), m.ID, types[m.Type]))
 }
 
 // types are WeChat's numbers.
@@ -117,31 +110,31 @@ var (
 )
 
 // read makes a message of a call, as picky as it can be.
-func read(route string, b body) (Sent, error) {
-	m := Sent{To: b.To}
+func read(route string, b body) (ipadtest.Sent, error) {
+	m := ipadtest.Sent{To: b.To}
 	var err error
 	switch route {
 	case "/message/postText":
-		m.Type, m.Content = "text", b.Content
+		m.Type, m.Text = "text", b.Content
 		m.Ats, err = ats(b)
 	case "/message/postImage":
-		m.Type, m.Content, err = "image", b.ImgURL, web(b.ImgURL)
+		m.Type, m.Text, err = "image", b.ImgURL, web(b.ImgURL)
 	case "/message/postFile":
-		m.Type, m.Content, m.Name, err = "file", b.FileURL, b.FileName, web(b.FileURL)
+		m.Type, m.Text, m.Name, err = "file", b.FileURL, b.FileName, web(b.FileURL)
 		if b.FileName == "" {
 			err = errArgument
 		}
 	case "/message/postVoice":
-		m.Type, m.Content, m.Millis, err = "voice", b.VoiceURL, b.Millis, web(b.VoiceURL)
+		m.Type, m.Text, m.Millis, err = "voice", b.VoiceURL, b.Millis, web(b.VoiceURL)
 		if b.Millis <= 0 {
 			err = errArgument
 		}
 	case "/message/postAppMsg":
-		m.Type, m.Content, err = "app", b.XML, appMsg(b.XML)
+		m.Type, m.Text, err = "app", b.XML, appMsg(b.XML)
 	default:
 		return m, errNoRoute
 	}
-	if m.To == "" || m.Content == "" {
+	if m.To == "" || m.Text == "" {
 		return m, errArgument
 	}
 	return m, err
@@ -196,19 +189,4 @@ func refusal(words string) string {
 func say(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
 	_, _ = io.WriteString(w, text)
-}
-
-// wait waits, and says that the caller is still there.
-func wait(r *http.Request, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-r.Context().Done():
-		return false
-	}
 }

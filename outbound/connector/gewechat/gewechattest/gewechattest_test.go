@@ -16,6 +16,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/imrelay/imrelay/outbound/connector/gewechat/gewechattest"
+	"github.com/imrelay/imrelay/outbound/connector/ipad/ipadtest"
 	"github.com/imrelay/imrelay/relay/egress"
 )
 
@@ -104,7 +105,7 @@ func TestIDs(t *testing.T) {
 		f := newFake(gewechattest.Options{})
 		seen := map[string]bool{}
 		for range 200 {
-			<-time.After(gewechattest.Gap)
+			<-time.After(ipadtest.Gap)
 			got, err := ask(t, f, "/v2/api/message/postText", theText)
 			if err != nil {
 				t.Fatal(err)
@@ -146,8 +147,8 @@ func TestPunishes(t *testing.T) {
 				t.Errorf("%d: got %s, punished %d; want %s, %d", i, got, f.Punished(), row.want, row.punished)
 			}
 		}
-		for f.Punished() < gewechattest.Strikes {
-			if got := send(0); !strings.Contains(got, "频繁") || f.Online() != (f.Punished() < gewechattest.Strikes) {
+		for f.Punished() < ipadtest.Strikes {
+			if got := send(0); !strings.Contains(got, "频繁") || f.Online() != (f.Punished() < ipadtest.Strikes) {
 				t.Fatalf("got %s, online %v after %d", got, f.Online(), f.Punished())
 			}
 		}
@@ -201,19 +202,19 @@ func TestDo(t *testing.T) {
 		name    string
 		ctx     context.Context //nolint:containedctx // it is a row of the table
 		call    egress.Call
-		fault   gewechattest.Fault
+		fault   ipadtest.Fault
 		written bool
 		sent    int
 	}{
-		{"not ready", t.Context(), egress.Call{Ready: func() error { return lost }}, gewechattest.None, false, 0},
-		{"context over", over, egress.Call{}, gewechattest.None, false, 0},
-		{"hang-up", t.Context(), egress.Call{}, gewechattest.HangUp, true, 0},
-		{"hang-up after", t.Context(), egress.Call{}, gewechattest.HangUpAfter, true, 1},
+		{"not ready", t.Context(), egress.Call{Ready: func() error { return lost }}, ipadtest.None, false, 0},
+		{"context over", over, egress.Call{}, ipadtest.None, false, 0},
+		{"hang-up", t.Context(), egress.Call{}, ipadtest.HangUp, true, 0},
+		{"hang-up after", t.Context(), egress.Call{}, ipadtest.HangUpAfter, true, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFake(gewechattest.Options{Fault: func(int) gewechattest.Fault { return tt.fault }})
+			f := newFake(gewechattest.Options{Options: ipadtest.Options{Fault: func(int) ipadtest.Fault { return tt.fault }}})
 			tt.call.Method, tt.call.URL, tt.call.Body = "POST", "http://im.example/v2/api/message/postText", []byte(theText)
 			tt.call.Header = http.Header{"X-Gewe-Token": {theToken}}
 			_, err := f.Do(tt.ctx, tt.call)

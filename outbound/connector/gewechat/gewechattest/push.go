@@ -62,11 +62,12 @@ type data struct {
 
 // Body is the push as it is posted, and its newMsgId.
 func (f *Fake) Body(p Push) (body []byte, id string) {
-	f.mu.Lock()
 	if p.ID == "" {
-		p.ID = f.nextID()
+		p.ID = f.NextID()
 	}
-	n := f.ids
+	f.mu.Lock()
+	f.pushed++
+	n := f.pushed
 	f.mu.Unlock()
 	d := &data{
 		MsgID: 1183920000 + n, FromUserName: wrapped{p.From}, ToUserName: wrapped{f.o.Wxid}, MsgType: 1,

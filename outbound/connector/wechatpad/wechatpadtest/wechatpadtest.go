@@ -5,17 +5,13 @@
 package wechatpadtest
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
-	"testing"
 
-	"github.com/imrelay/imrelay/outbound/connector/wechatpad/pad/padtest"
-	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/outbound/connector/ipad/ipadtest"
 )
 
 // Spelling is how a build writes the keys of its answers.
@@ -30,7 +26,7 @@ const (
 
 // Options are one server.
 type Options struct {
-	padtest.Options
+	ipadtest.Options
 
 	// Key is the account's, which has to come with every call.
 	Key      string
@@ -39,27 +35,16 @@ type Options struct {
 
 // Fake is one server.
 type Fake struct {
-	*padtest.Account
+	*ipadtest.Server
 
 	o Options
 }
 
-var _ egress.Doer = (*Fake)(nil)
-
 // New makes a server that listens nowhere.
-func New(o Options) *Fake { return &Fake{Account: padtest.New(o.Options), o: o} }
-
-// Start lets it listen on a port of its own until the test ends, and returns its base.
-func (f *Fake) Start(tb testing.TB) string {
-	tb.Helper()
-	s := httptest.NewServer(f)
-	tb.Cleanup(s.Close)
-	return s.URL
-}
-
-// Do implements [egress.Doer] without any socket.
-func (f *Fake) Do(ctx context.Context, c egress.Call) (egress.Answer, error) {
-	return padtest.Do(ctx, f, c)
+func New(o Options) *Fake {
+	f := &Fake{o: o}
+	f.Server = ipadtest.Serve(o.Options, f)
+	return f
 }
 
 // item is one message of a call.
@@ -85,19 +70,19 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.status(w)
 	case route == "POST /message/SendTextMessage", route == "POST /message/SendImageNewMessage":
 		var c struct{ MsgItem []item }
-		err := padtest.Read(r, &c)
+		err := ipadtest.Read(r, &c)
 		if err != nil || len(c.MsgItem) != 1 || c.MsgItem[0].AtWxIDList == nil {
-			f.answer(w, r, padtest.Sent{}, padtest.ErrArgument)
+			f.answer(w, r, ipadtest.Sent{}, ipadtest.ErrArgument)
 			return
 		}
 		m, err := c.MsgItem[0].message(r.URL.Path)
 		f.answer(w, r, m, err)
 	case route == "POST /message/SendVoice":
 		var c voice
-		err := padtest.Read(r, &c)
-		m, wrong := padtest.Medium("voice", c.ToUserName, c.VoiceData)
+		err := ipadtest.Read(r, &c)
+		m, wrong := ipadtest.Medium("voice", c.ToUserName, c.VoiceData)
 		if m.Millis = c.VoiceSecond * 1000; err != nil || c.VoiceFormat != 4 || c.VoiceSecond <= 0 {
-			wrong = padtest.ErrArgument
+			wrong = ipadtest.ErrArgument
 		}
 		f.answer(w, r, m, wrong)
 	default:
@@ -106,13 +91,13 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // message reads an item.
-func (i item) message(path string) (padtest.Sent, error) {
+func (i item) message(path string) (ipadtest.Sent, error) {
 	if path == "/message/SendTextMessage" && i.MsgType == 1 {
-		return padtest.Text(i.ToUserName, i.TextContent, i.AtWxIDList)
+		return ipadtest.Text(i.ToUserName, i.TextContent, i.AtWxIDList)
 	}
-	m, err := padtest.Medium("image", i.ToUserName, i.ImageContent)
+	m, err := ipadtest.Medium("image", i.ToUserName, i.ImageContent)
 	if path != "/message/SendImageNewMessage" || i.MsgType != 3 || i.TextContent != "" {
-		err = padtest.ErrArgument
+		err = ipadtest.ErrArgument
 	}
 	return m, err
 }
@@ -142,36 +127,36 @@ const (
 )
 
 // answer answers a send.
-func (f *Fake) answer(w http.ResponseWriter, r *http.Request, m padtest.Sent, wrong error) {
+func (f *Fake) answer(w http.ResponseWriter, r *http.Request, m ipadtest.Sent, wrong error) {
 	m, v := f.Send(r, m, wrong)
 	shape := sent[m.Type]
 	if shape == "" {
 		shape = sentText
 	}
-	to, text := padtest.Quote(m.To), padtest.Quote(m.Text)
+	to, text := ipadtest.Quote(m.To), ipadtest.Quote(m.Text)
 	switch v {
-	case padtest.Delivered:
+	case ipadtest.Delivered:
 		f.say(w, shape, 0, to, m.At.Unix(), m.ID, text)
-	case padtest.Blocked:
+	case ipadtest.Blocked:
 		f.say(w, shape, retBlocked, to, 0, "0", text)
-	case padtest.TooFast:
+	case ipadtest.TooFast:
 		f.say(w, shape, retTooFast, to, 0, "0", text)
-	case padtest.Offline:
+	case ipadtest.Offline:
 		f.say(w, offline)
-	case padtest.Slow:
+	case ipadtest.Slow:
 		f.say(w, timedOut)
-	case padtest.Malformed:
-		f.say(w, malformed, padtest.Quote(wrong.Error()))
+	case ipadtest.Malformed:
+		f.say(w, malformed, ipadtest.Quote(wrong.Error()))
 	}
 }
 
 // status answers the question for the login.
 func (f *Fake) status(w http.ResponseWriter) {
 	if f.Online() {
-		f.say(w, login, 1, padtest.Quote("账号在线状态良好！"))
+		f.say(w, login, 1, ipadtest.Quote("账号在线状态良好！"))
 		return
 	}
-	f.say(w, login, 3, padtest.Quote("账号已离线"))
+	f.say(w, login, 3, ipadtest.Quote("账号已离线"))
 }
 
 var keys = regexp.MustCompile(`"([A-Za-z_]+)":`)

@@ -5,21 +5,17 @@
 package xybottest
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"testing"
 
-	"github.com/imrelay/imrelay/outbound/connector/wechatpad/pad/padtest"
-	"github.com/imrelay/imrelay/relay/egress"
+	"github.com/imrelay/imrelay/outbound/connector/ipad/ipadtest"
 )
 
 // Options are one server.
 type Options struct {
-	padtest.Options
+	ipadtest.Options
 
 	// Wxid is the account's own id, which has to come with every call.
 	Wxid string
@@ -29,27 +25,16 @@ type Options struct {
 
 // Fake is one server.
 type Fake struct {
-	*padtest.Account
+	*ipadtest.Server
 
 	o Options
 }
 
-var _ egress.Doer = (*Fake)(nil)
-
 // New makes a server that listens nowhere.
-func New(o Options) *Fake { return &Fake{Account: padtest.New(o.Options), o: o} }
-
-// Start lets it listen on a port of its own until the test ends, and returns its base.
-func (f *Fake) Start(tb testing.TB) string {
-	tb.Helper()
-	s := httptest.NewServer(f)
-	tb.Cleanup(s.Close)
-	return s.URL
-}
-
-// Do implements [egress.Doer] without any socket.
-func (f *Fake) Do(ctx context.Context, c egress.Call) (egress.Answer, error) {
-	return padtest.Do(ctx, f, c)
+func New(o Options) *Fake {
+	f := &Fake{o: o}
+	f.Server = ipadtest.Serve(o.Options, f)
+	return f
 }
 
 // The calls, by the paths of either kind of server.
@@ -81,12 +66,12 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var b body
-	err := padtest.Read(r, &b)
+	err := ipadtest.Read(r, &b)
 	switch {
 	case err != nil:
-		say(w, failed, -1, padtest.Quote(padtest.ErrArgument.Error()))
+		say(w, failed, -1, ipadtest.Quote(ipadtest.ErrArgument.Error()))
 	case b.Wxid != f.o.Wxid:
-		say(w, failed, -8, padtest.Quote("链接过期: 缓存中没有该账号"))
+		say(w, failed, -8, ipadtest.Quote("链接过期: 缓存中没有该账号"))
 	case call == "heartbeat":
 		f.heartbeat(w)
 	default:
@@ -96,21 +81,21 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // message reads a send call.
-func (b body) message(call string) (padtest.Sent, error) {
+func (b body) message(call string) (ipadtest.Sent, error) {
 	if call == "text" {
 		var ats []string
 		if b.At != "" {
 			ats = strings.Split(b.At, ",")
 		}
-		m, err := padtest.Text(b.ToWxid, b.Content, ats)
+		m, err := ipadtest.Text(b.ToWxid, b.Content, ats)
 		if b.Type != 1 {
-			err = padtest.ErrArgument
+			err = ipadtest.ErrArgument
 		}
 		return m, err
 	}
-	m, err := padtest.Medium(call, b.ToWxid, b.Base64)
+	m, err := ipadtest.Medium(call, b.ToWxid, b.Base64)
 	if m.Millis = b.VoiceTime; call == "voice" && (b.Type != 4 || b.VoiceTime <= 0) {
-		err = padtest.ErrArgument
+		err = ipadtest.ErrArgument
 	}
 	return m, err
 }
@@ -134,21 +119,21 @@ var sent = map[string]string{"text": sentText, "image": sentImage, "voice": sent
 const retBlocked = -22
 
 // answer answers a send.
-func (f *Fake) answer(w http.ResponseWriter, r *http.Request, m padtest.Sent, wrong error) {
+func (f *Fake) answer(w http.ResponseWriter, r *http.Request, m ipadtest.Sent, wrong error) {
 	m, v := f.Send(r, m, wrong)
 	switch v {
-	case padtest.Delivered:
-		say(w, sent[m.Type], 0, padtest.Quote(m.To), m.At.Unix(), m.ID)
-	case padtest.Blocked:
-		say(w, sent[m.Type], retBlocked, padtest.Quote(m.To), 0, "0")
-	case padtest.TooFast:
-		say(w, failed, -12, padtest.Quote("操作过于频繁"))
-	case padtest.Offline:
-		say(w, failed, -7, padtest.Quote("已退出登录"))
-	case padtest.Slow:
-		say(w, failed, -2, padtest.Quote("请求超时"))
-	case padtest.Malformed:
-		say(w, failed, -1, padtest.Quote(wrong.Error()))
+	case ipadtest.Delivered:
+		say(w, sent[m.Type], 0, ipadtest.Quote(m.To), m.At.Unix(), m.ID)
+	case ipadtest.Blocked:
+		say(w, sent[m.Type], retBlocked, ipadtest.Quote(m.To), 0, "0")
+	case ipadtest.TooFast:
+		say(w, failed, -12, ipadtest.Quote("操作过于频繁"))
+	case ipadtest.Offline:
+		say(w, failed, -7, ipadtest.Quote("已退出登录"))
+	case ipadtest.Slow:
+		say(w, failed, -2, ipadtest.Quote("请求超时"))
+	case ipadtest.Malformed:
+		say(w, failed, -1, ipadtest.Quote(wrong.Error()))
 	}
 }
 
@@ -158,7 +143,7 @@ func (f *Fake) heartbeat(w http.ResponseWriter) {
 		say(w, alive)
 		return
 	}
-	say(w, failed, -7, padtest.Quote("已退出登录"))
+	say(w, failed, -7, ipadtest.Quote("已退出登录"))
 }
 
 func say(w http.ResponseWriter, shape string, values ...any) {

@@ -1,4 +1,4 @@
-package padtest
+package ipadtest
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"testing"
 
 	"github.com/imrelay/imrelay/relay/egress"
 )
@@ -80,9 +81,29 @@ func Quote(s string) string {
 	return string(b)
 }
 
-// Do makes a call to a server without any socket, so that it may be made in a synctest bubble: it is what [egress.Doer]
-// wants. The host of the URL is not looked at.
-func Do(ctx context.Context, h http.Handler, c egress.Call) (egress.Answer, error) {
+// Server is an account whose calls a handler answers.
+type Server struct {
+	*Account
+
+	handler http.Handler
+}
+
+var _ egress.Doer = (*Server)(nil)
+
+// Serve makes a server that listens nowhere.
+func Serve(o Options, h http.Handler) *Server { return &Server{New(o), h} }
+
+// Start lets it listen on a port of its own until the test ends, and returns its base.
+func (s *Server) Start(tb testing.TB) string {
+	tb.Helper()
+	l := httptest.NewServer(s.handler)
+	tb.Cleanup(l.Close)
+	return l.URL
+}
+
+// Do implements [egress.Doer] without any socket, so that calls may be made in a synctest bubble. The host of the URL is
+// not looked at.
+func (s *Server) Do(ctx context.Context, c egress.Call) (egress.Answer, error) {
 	timeout := c.Timeout
 	if timeout <= 0 {
 		timeout = egress.DefaultTimeout
@@ -103,7 +124,7 @@ func Do(ctx context.Context, h http.Handler, c egress.Call) (egress.Answer, erro
 		r.Header = http.Header{}
 	}
 	w := httptest.NewRecorder()
-	if err := serve(h, w, r); err != nil {
+	if err := serve(s.handler, w, r); err != nil {
 		return egress.Answer{}, &egress.Error{
 			Written: true, Timeout: ctx.Err() != nil, Reason: "connection closed before an answer", Err: err,
 		}

@@ -1,56 +1,56 @@
-package pad
+package ipad
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/imrelay/imrelay/outbound"
 )
 
-// cause is what an answer's words mean.
-type cause struct {
-	words []string
-	means outbound.SendError
+// Cause is what an answer's words mean.
+type Cause struct {
+	Words []string
+	Means outbound.SendError
 }
 
 // causes are looked up in order: the first that has one of the words counts. What may have been sent comes first, for a
 // send must not be repeated because some other word happens to stand in the same answer.
-var causes = []cause{
+var causes = []Cause{
 	{
-		words: []string{
+		Words: []string{
 			"超时", "timeout", "timed out", "time out", "deadline", "eof", "broken pipe", "connection reset",
 			"connection closed", "连接断开", "retries",
 		},
-		means: outbound.SendError{Reason: outbound.Uncertain},
+		Means: outbound.SendError{Reason: outbound.Uncertain},
 	},
 	{
-		words: []string{
+		Words: []string{
 			"离线", "offline", "未登录", "未登陆", "掉线", "不在线", "重新登录", "重新登陆", "退出登录", "退出登陆", "已退出",
 			"not logged in", "not online", "not login", "logged out",
 		},
-		means: outbound.SendError{Reason: outbound.NotSent, Offline: true},
+		Means: LoggedOut(),
 	},
 	{
-		words: []string{"频繁", "频率", "限流", "too frequent", "too often", "too fast", "too many", "rate limit", "freq"},
-		means: Throttled(),
+		Words: []string{"频繁", "频率", "限流", "too frequent", "too often", "too fast", "too many", "rate limit", "freq"},
+		Means: Throttled(),
 	},
 	{
-		words: []string{
+		Words: []string{
 			"不是好友", "非好友", "好友关系", "not friend", "not a friend", "拉黑", "黑名单", "被对方删除", "不在群", "参数", "不能为空",
 			"不可为空", "格式", "无效", "非法", "invalid", "illegal", "过长", "过大", "too long", "too large", "权限",
 			"permission", "forbidden", "不支持", "not support",
 		},
-		means: outbound.SendError{Reason: outbound.Rejected},
+		Means: outbound.SendError{Reason: outbound.Rejected},
 	},
 }
 
-// Meaning is what follows from the words of an answer that is no success; false: they say nothing.
-func Meaning(words string) (outbound.SendError, bool) {
+// Meaning is what follows from the words of an answer that is no success; false: they say nothing. The server's own causes
+// are looked up behind those that all have.
+func Meaning(words string, own ...Cause) (outbound.SendError, bool) {
 	words = strings.ToLower(words)
-	for _, c := range causes {
-		for _, w := range c.words {
-			if strings.Contains(words, w) {
-				return c.means, true
-			}
+	for _, c := range slices.Concat(causes, own) {
+		if slices.ContainsFunc(c.Words, func(w string) bool { return strings.Contains(words, w) }) {
+			return c.Means, true
 		}
 	}
 	return outbound.SendError{}, false
@@ -59,4 +59,9 @@ func Meaning(words string) (outbound.SendError, bool) {
 // Throttled is an account that was too fast.
 func Throttled() outbound.SendError {
 	return outbound.SendError{Reason: outbound.Throttled, After: cooling}
+}
+
+// LoggedOut is an account that nobody is logged in to.
+func LoggedOut() outbound.SendError {
+	return outbound.SendError{Reason: outbound.NotSent, Offline: true}
 }

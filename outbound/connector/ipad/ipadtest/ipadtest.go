@@ -1,7 +1,8 @@
-// Package padtest is what the play servers of WeChat's iPad protocol share: one account that takes it ill when somebody
-// sends too fast, messages with 64-bit ids that no float64 can hold, and faults. The servers themselves are in
-// wechatpadtest and xybottest. It goes by [time.Now], so that it may be used in a synctest bubble.
-package padtest
+// Package ipadtest is what the play servers of WeChat's iPad protocol share: one account that takes it ill when somebody
+// sends too fast, messages with 64-bit ids that no float64 can hold, and faults; and the suite that their connectors run
+// against them. The servers themselves are in gewechattest, wechatpadtest and xybottest. It goes by [time.Now], so that it
+// may be used in a synctest bubble.
+package ipadtest
 
 import (
 	"net/http"
@@ -57,11 +58,13 @@ type Sent struct {
 	// ID is its newMsgId.
 	ID string
 	To string
-	// Type is text, image or voice.
+	// Type is text, image, voice, file or app.
 	Type string
-	// Text is a text, Medium the bytes of anything else.
+	// Text is a text, the URL of a medium that the server fetches, or an app's XML. Medium are the bytes of one that it
+	// is given, Name is a file's.
 	Text   string
 	Medium []byte
+	Name   string
 	// Ats are those whom a text calls.
 	Ats []string
 	// Millis is how long a voice message plays.
@@ -170,15 +173,27 @@ func (a *Account) judge(malformed error) (Verdict, Fault) {
 	}
 }
 
-// deliver keeps a message, and gives it its id: odd, and beyond what a float64 holds.
+// deliver keeps a message, and gives it its id.
 func (a *Account) deliver(m Sent) Sent {
-	const first, step = 5120394857610293847, 118059162071742
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.ids++
-	m.At, m.ID = time.Now(), strconv.FormatInt(first+a.ids*step, 10)
+	m.At, m.ID = time.Now(), a.next()
 	a.sent = append(a.sent, m)
 	return m
+}
+
+// NextID is an id that no message has yet: odd, and beyond what a float64 holds.
+func (a *Account) NextID() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.next()
+}
+
+// next is NextID with the lock held.
+func (a *Account) next() string {
+	const first, step = 3768973957878705413, 118059162071742
+	a.ids++
+	return strconv.FormatInt(first+a.ids*step, 10)
 }
 
 // wait waits, and says that the caller is still there.

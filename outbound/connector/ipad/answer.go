@@ -1,4 +1,4 @@
-package pad
+package ipad
 
 import (
 	"math"
@@ -219,8 +219,8 @@ func parse(s string) (uint64, bool) {
 
 // Said is a server's own text, as far as it may be shown and means something: a text that is only repeated to us is
 // hidden from both.
-func Said(v gjson.Result, hide ...string) string {
-	return connector.Clean(connector.Text(v), longestDetail, hide...)
+func Said(words string, hide ...string) string {
+	return connector.Clean(words, longestDetail, hide...)
 }
 
 // Fail is the failure of an envelope with a code of its own.

@@ -1,4 +1,4 @@
-package pad_test
+package ipad_test
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/imrelay/imrelay/outbound"
-	"github.com/imrelay/imrelay/outbound/connector/wechatpad/pad"
+	"github.com/imrelay/imrelay/outbound/connector/ipad"
 )
 
 func TestGet(t *testing.T) {
@@ -18,7 +18,7 @@ func TestGet(t *testing.T) {
 		"baseresponse": `{"Ret":0}`, "baseresponse.ret": "0", "newmsgid": "7", "null": "null",
 		"list": `[{"ret":3}]`, "list.ret": "", "newmsgid.ret": "", "nothing": "", "nothing.ret": "",
 	} {
-		if got := pad.Get(gjson.Parse(doc), strings.Split(path, ".")...).Raw; got != want {
+		if got := ipad.Get(gjson.Parse(doc), strings.Split(path, ".")...).Raw; got != want {
 			t.Errorf("%s: got %q, want %q", path, got, want)
 		}
 	}
@@ -42,14 +42,14 @@ func TestID(t *testing.T) {
 		`0`:                                        "", `"0"`: "", `""`: "", `-5`: "", `"-5"`: "", `8.1e18`: "", `99999999999999999999`: "", `null`: "", `true`: "",
 		`[1]`: "", `"om_5ce6"`: "",
 	} {
-		if got := pad.ID(gjson.Parse(raw)); got != want {
+		if got := ipad.ID(gjson.Parse(raw)); got != want {
 			t.Errorf("%s: got %q, want %q", raw, got, want)
 		}
 	}
 }
 
 // outcome is a report in short: sent, the reason of a failure, or nothing.
-func outcome(r pad.Report) string {
+func outcome(r ipad.Report) string {
 	switch {
 	case r.Failure != nil && r.Failure.Offline:
 		return "offline"
@@ -101,7 +101,7 @@ func TestRead(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := outcome(pad.Read(gjson.Parse(tt.data))); got != tt.want {
+			if got := outcome(ipad.Read(gjson.Parse(tt.data))); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -111,11 +111,11 @@ func TestRead(t *testing.T) {
 // TestWordsOfFailures: what is shown is the server's words without what is ours, which also mean nothing.
 func TestWordsOfFailures(t *testing.T) {
 	t.Parallel()
-	e := pad.Read(gjson.Parse(`[{"isSendSuccess":false,"errMsg":"no: 设备已离线"}]`), "设备已离线").Failure
+	e := ipad.Read(gjson.Parse(`[{"isSendSuccess":false,"errMsg":"no: 设备已离线"}]`), "设备已离线").Failure
 	if e.Reason != outbound.Uncertain || e.Offline || strings.Contains(e.Detail, "离线") {
 		t.Errorf("got %+v, want unknown, and the text hidden", e)
 	}
-	e = pad.Read(gjson.Parse(`{"list":[{"ret":4294967262}]}`)).Failure
+	e = ipad.Read(gjson.Parse(`{"list":[{"ret":4294967262}]}`)).Failure
 	if e.Code != "-34" || e.After != 3*time.Minute {
 		t.Errorf("got %+v, want -34 for 3 minutes", e)
 	}
@@ -127,10 +127,10 @@ func TestMeaning(t *testing.T) {
 		"请求超时，请重新登录": "unknown", "write: broken pipe": "unknown", "账号已退出登录": "offline", "Device is OFFLINE": "offline",
 		"操作过于频繁": "throttled", "too frequent": "throttled", "参数错误": "rejected", "系统异常": "", "": "",
 	} {
-		e, ok := pad.Meaning(words)
+		e, ok := ipad.Meaning(words)
 		got := ""
 		if ok {
-			got = outcome(pad.Report{Failure: &e})
+			got = outcome(ipad.Report{Failure: &e})
 		}
 		if got != want {
 			t.Errorf("%q: got %q, want %q", words, got, want)
@@ -155,6 +155,8 @@ func TestCheck(t *testing.T) {
 		{"everybody, oddly written", "mention", mention("Notify@ALL")},
 		{"everybody by an announcement", "mention", mention("announcement@all")},
 		{"all", "mention", mention("All")},
+		{"all, in Chinese", "mention", mention("所有人")},
+		{"all, with a sign", "mention", mention("@所有人")},
 		{"nobody", "mention", mention("")},
 		{"two in one", "mention", mention("wxid_bob,notify@all")},
 		{"a space", "mention", mention("wxid_bob notify@all")},
@@ -168,11 +170,11 @@ func TestCheck(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			e := pad.Manners{}.Check(tt.m)
+			e := ipad.Check(tt.m, ipad.Manners{}.Carry)
 			if tt.code == "" && e == nil {
 				return
 			}
-			if e == nil || e.Reason != outbound.Rejected || e.Code != tt.code {
+			if e == nil || e.Reason != outbound.Rejected || !e.Ours || e.Code != tt.code {
 				t.Errorf("got %v, want rejected (%s)", e, tt.code)
 			}
 		})
@@ -188,11 +190,11 @@ func TestCarry(t *testing.T) {
 		{Type: "voice", URL: "http://a.example/b.silk"}:               "durationMs:",
 		{Type: "image", URL: "file:///etc/passwd"}:                    "url:",
 		{Type: "image", URL: "data:image/png,x"}:                      "url:",
-		{Type: "file", URL: "https://a.example/b.pdf"}:                "images and voice",
-		{Type: "video", URL: "https://a.example/b.mp4"}:               "images and voice",
-		{}: "images and voice",
+		{Type: "file", URL: "https://a.example/b.pdf"}:                "image, voice;",
+		{Type: "video", URL: "https://a.example/b.mp4"}:               "image, voice;",
+		{}: "image, voice;",
 	} {
-		err := pad.Manners{}.Carry(m)
+		err := ipad.Manners{}.Carry(m)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want %q", m, err, want)
 		}
@@ -218,10 +220,10 @@ func TestContent(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := pad.Content(outbound.Message{Text: tt.text, Mentions: tt.mentions}); got != tt.want {
+			if got := ipad.Content(outbound.Message{Text: tt.text, Mentions: tt.mentions}); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
-			if got := pad.Called(tt.mentions); len(got) != tt.called || got == nil {
+			if got := ipad.Called(tt.mentions); len(got) != tt.called || got == nil {
 				t.Errorf("called: got %q, want %d", got, tt.called)
 			}
 		})
@@ -234,15 +236,15 @@ func TestManners(t *testing.T) {
 	for marks, want := range map[string]string{
 		"": "bold and a link (https://a.example)", "plain": "bold and a link (https://a.example)", "keep": text,
 	} {
-		m, err := pad.NewManners(marks)
+		m, err := ipad.NewManners(marks)
 		if err != nil || m.Render(text) != want {
 			t.Errorf("%q: got %q, %v; want %q", marks, m.Render(text), err, want)
 		}
 	}
-	if _, err := pad.NewManners("html"); err == nil || !strings.HasPrefix(err.Error(), "markdown:") {
+	if _, err := ipad.NewManners("html"); err == nil || !strings.HasPrefix(err.Error(), "markdown:") {
 		t.Errorf("got %v, want an error about markdown", err)
 	}
-	var m pad.Manners
+	var m ipad.Manners
 	for text, want := range map[string]int{"": 0, "abc": 3, "今天": 2, "😀": 2, "a\xff": 2} {
 		if got := m.Measure(text); got != want {
 			t.Errorf("%q: got %d, want %d", text, got, want)
