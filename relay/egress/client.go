@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -21,8 +22,15 @@ type Options struct {
 	RootCAs *x509.CertPool
 	// Proxy chooses the proxy for a URL, nil for none; nil: no proxy ever. [ProxyFromEnvironment] is one to give. Its
 	// choice for a URL is remembered. Proxies are spoken to by http://, socks5:// and socks5h://; each of them looks up
-	// the server's name, so that what a name leads to is the proxy's business. The proxy's own address is guarded.
+	// the server's name, so that what a name leads to is the proxy's business. The proxy's own address may be private,
+	// whatever Public says.
 	Proxy func(*url.URL) (*url.URL, error)
+	// Public refuses every address that is not the Internet: loopback, private, link-local, carriers' NAT, multicast,
+	// unspecified and reserved ones. It is for URLs that strangers choose. Addresses are looked at after names were
+	// resolved; behind a proxy, which resolves by itself, only a host that is an address, or localhost, can be refused.
+	Public bool
+	// Allow are the networks that Public lets through all the same. Cloud metadata stays refused.
+	Allow []netip.Prefix
 	// IdleTimeout is how long an unused connection is kept; 0: 3 s.
 	IdleTimeout time.Duration
 }
@@ -34,7 +42,8 @@ func ProxyFromEnvironment(u *url.URL) (*url.URL, error) {
 
 // Client is the [Doer] over real sockets.
 type Client struct {
-	dialer  net.Dialer
+	direct  net.Dialer // to servers
+	proxies net.Dialer
 	tls     *tls.Config
 	targets targets
 	pool    pool
@@ -51,13 +60,15 @@ func New(o Options) *Client {
 	if idle <= 0 {
 		idle = defaultIdle
 	}
+	g := guard{public: o.Public, allow: o.Allow}
 	return &Client{
-		dialer: net.Dialer{ControlContext: guard},
+		direct:  net.Dialer{ControlContext: g.control},
+		proxies: net.Dialer{ControlContext: guard{}.control},
 		tls: &tls.Config{
 			MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs, NextProtos: []string{"http/1.1"},
 			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 		},
-		targets: targets{proxy: o.Proxy, known: map[string]*target{}},
+		targets: targets{guard: g, proxy: o.Proxy, known: map[string]*target{}},
 		pool:    pool{limit: idle, idle: map[route][]*conn{}},
 	}
 }

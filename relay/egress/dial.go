@@ -6,54 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"slices"
-	"syscall"
 )
-
-// metadata are the addresses where clouds hand out credentials to whoever can call from the machine. Nothing that a
-// relay calls lives there. Private and loopback addresses are where agents live, so they are allowed.
-var metadata = []netip.Prefix{
-	netip.MustParsePrefix("169.254.0.0/16"),     // link-local: AWS, Google, Azure, DigitalOcean and most others
-	netip.MustParsePrefix("fe80::/10"),          // link-local
-	netip.MustParsePrefix("fd00:ec2::254/128"),  // AWS
-	netip.MustParsePrefix("fd20:ce::254/128"),   // Google
-	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba
-	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle
-	netip.MustParsePrefix("168.63.129.16/32"),   // Azure
-}
-
-// nat64 is the prefix under which a NAT64 gateway reaches IPv4.
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
-
-// refused tells whether nothing may be dialled there, whatever form the address has.
-func refused(ip netip.Addr) bool {
-	ip = ip.Unmap().WithZone("")
-	if nat64.Contains(ip) {
-		b := ip.As16()
-		ip = netip.AddrFrom4([4]byte(b[12:]))
-	}
-	return slices.ContainsFunc(metadata, func(p netip.Prefix) bool { return p.Contains(ip) })
-}
-
-// guard sees every address just before it is dialled, after names were resolved: no name leads to a refused one.
-func guard(_ context.Context, _, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil || refused(ap.Addr()) {
-		return errAddress
-	}
-	return nil
-}
 
 // dial opens a connection for the request: TCP, through the proxy if there is one, and TLS.
 func (c *Client) dial(ctx context.Context, s span, req *request) (*conn, error) {
 	ctx, cancel := context.WithDeadline(ctx, s.end)
 	defer cancel()
-	addr := req.route.addr
+	dialer, addr := &c.direct, req.route.addr
 	if req.route.via != "" {
-		addr = req.route.via
+		dialer, addr = &c.proxies, req.route.via
 	}
-	tcp, err := c.dialer.DialContext(ctx, "tcp", addr)
+	tcp, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
 	}

@@ -36,6 +36,9 @@ type Call struct {
 	MaxAnswer int
 	// Idle is how long a stream's body may be silent before reading it fails; 0: for ever. Only a stream looks at it.
 	Idle time.Duration
+	// Once says that the URL is none of the configuration's, so that nothing of it is remembered: where it leads is
+	// remembered for a bounded number of URLs, and for good.
+	Once bool
 	// Ready, if not nil, is asked just before the first byte is written. Its error ends the call, and nothing was
 	// written: whoever was frozen on the way here may have lost the right to make it.
 	Ready func() error
@@ -56,6 +59,8 @@ type Error struct {
 	Written bool
 	// Timeout says that the time was over.
 	Timeout bool
+	// Lasting says that the same call would fail again: its URL, or the name, the address or the certificate there.
+	Lasting bool
 	// Reason is safe to show: "connection refused", "no such host", "connection closed before an answer".
 	Reason string
 	// Err is the cause; its text may hold the URL.

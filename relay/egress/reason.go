@@ -46,7 +46,7 @@ func (s span) fail(ctx context.Context, err error, written bool) *Error {
 	case isOver(ctx, err):
 		e.Timeout, e.Reason = true, s.late(written)
 	default:
-		e.Reason = reason(err, written)
+		e.Reason, e.Lasting = reason(err, written), lasting(err)
 	}
 	return e
 }
@@ -114,6 +114,16 @@ func reason(err error, written bool) string {
 		return "connection failed before an answer"
 	}
 	return "connection failed"
+}
+
+// lasting tells the causes that are the same the next time.
+func lasting(err error) bool {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return dns.IsNotFound
+	}
+	var hs *handshakeError
+	return errors.As(err, &hs) || errors.Is(err, errAddress) || errors.Is(err, errURL) || errors.Is(err, errMethod) ||
+		errors.Is(err, errHeader)
 }
 
 // handshakeReason tells a certificate that is not trusted from everything else.

@@ -39,7 +39,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b
 
 // prepare checks the call and lays out its bytes.
 func (c *Client) prepare(call *Call) (request, error) {
-	t, err := c.targets.get(call.URL)
+	t, err := c.targets.get(call.URL, call.Once)
 	if err != nil {
 		return request{}, err
 	}

@@ -6,10 +6,10 @@ import (
 )
 
 // Sockets is a client for requests that become WebSockets. It dials as c does, through the same proxy and past the same
-// guard, and follows no redirect. It is for nothing else: it repeats requests, and says nothing of what was written.
+// guard, which is Public's for a proxy too, and follows no redirect. It is for nothing else: it repeats requests, and says nothing of what was written.
 func (c *Client) Sockets() *http.Client {
 	t := &http.Transport{
-		DialContext: c.dialer.DialContext, TLSClientConfig: c.tls.Clone(), DisableKeepAlives: true,
+		DialContext: c.direct.DialContext, TLSClientConfig: c.tls.Clone(), DisableKeepAlives: true,
 		MaxResponseHeaderBytes: MaxAnswer,
 	}
 	if proxy := c.targets.proxy; proxy != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"net"
-	"net/netip"
 	"net/url"
 	"sync"
 
@@ -32,18 +31,19 @@ type target struct {
 	socksAuth *proxy.Auth
 }
 
-// maxTargets bounds the targets that are remembered. Configured URLs are few; URLs that change with every call pass by.
+// maxTargets bounds the targets that are remembered. Configured URLs are few; others are called with Once.
 const maxTargets = 256
 
 // targets makes targets of URLs, and remembers some.
 type targets struct {
+	guard guard
 	proxy func(*url.URL) (*url.URL, error)
 
 	mu    sync.RWMutex
 	known map[string]*target
 }
 
-func (ts *targets) get(raw string) (*target, error) {
+func (ts *targets) get(raw string, once bool) (*target, error) {
 	ts.mu.RLock()
 	t := ts.known[raw]
 	ts.mu.RUnlock()
@@ -51,8 +51,8 @@ func (ts *targets) get(raw string) (*target, error) {
 		return t, nil
 	}
 	t, err := ts.parse(raw)
-	if err != nil {
-		return nil, err
+	if err != nil || once {
+		return t, err
 	}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -87,7 +87,7 @@ func (ts *targets) parse(raw string) (*target, error) {
 		return nil, errProxy
 	}
 	if via != nil {
-		err = t.through(via)
+		err = t.through(via, ts.guard)
 	}
 	return t, err
 }
@@ -96,13 +96,13 @@ func (ts *targets) parse(raw string) (*target, error) {
 var proxyPorts = map[string]string{"http": "80", "socks5": "1080", "socks5h": "1080"}
 
 // through leads the target through a proxy.
-func (t *target) through(via *url.URL) error {
+func (t *target) through(via *url.URL, g guard) error {
 	usual, ok := proxyPorts[via.Scheme]
 	if !ok || via.Hostname() == "" {
 		return errProxy
 	}
 	// The proxy resolves names, so only an address that stands in the URL can be refused here.
-	if ip, err := netip.ParseAddr(t.server); err == nil && refused(ip) {
+	if g.refusesHost(t.server) {
 		return errAddress
 	}
 	t.route.via = net.JoinHostPort(via.Hostname(), cmp.Or(via.Port(), usual))
