@@ -21,7 +21,12 @@ const codeOffline = "-2"
 var causes = []ipad.Cause{
 	{Words: []string{"设备不存在"}, Means: ipad.LoggedOut()},
 	{
-		Words: []string{"不存在", "not found", "not exist", "no such", "长度", "下载", "download", "token"},
+		Words: []string{
+			"用户不存在", "好友不存在", "联系人不存在", "群不存在", "群聊不存在", "接口不存在", "文件不存在", "user not found", "friend not found",
+			"contact not found", "user not exist", "user does not exist", "no such user", "no such friend", "no such contact",
+			"超过长度", "长度超", "下载失败", "下载文件失败", "download failed", "failed to download", "x-gewe-token", "invalid token",
+			"token无效", "token 无效",
+		},
 		Means: outbound.SendError{Reason: outbound.Rejected},
 	},
 	{Words: []string{"limit"}, Means: ipad.Throttled()},

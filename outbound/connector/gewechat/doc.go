@@ -15,16 +15,10 @@
 // data.newMsgId, all of its 64 bits, as text: it may come as a number, a text, or in halves ({"high":…,"low":…}). One that
 // is missing or 0 is none, and data.msgId is never taken for it: it is 0, or counts within one login.
 //
-// An answer with another ret is read by its words, in this order:
-//
-//   - A time-out, a lost connection or exhausted retries between the server and WeChat: the message may have been sent.
-//   - The device is offline, gone, or nobody is logged in: surely not sent, and the account is offline. Code -2 is taken
-//     for that too, unless the words name a cause of the next two kinds.
-//   - Too frequent: refused for now. No server says for how long, and trying on makes it worse, so it is three minutes.
-//   - A cause that is found before anything is sent, such as an unknown recipient, a stranger, a wrong argument or token,
-//     or a medium that could not be fetched: refused for good.
-//   - Any other words: with a ret of 500 and above it may have been sent, for the server uses 500 for whatever went wrong,
-//     after the message left too. With a lower one it is refused for good.
+// An answer with another ret is read by its words as package ipad tells. Beside those, a device that is gone is a logout,
+// and a recipient, a friend or a call that is not there, a wrong token, and a medium that could not be fetched are refused
+// for good. Where the words say nothing, code -2 is a logout; else a ret of 500 and above leaves it unknown, for the server
+// uses 500 for whatever went wrong, after the message left too, and a lower one is a refusal for good.
 //
 // An answer that is no JSON or has no ret says nothing: it may have been sent. Another HTTP status is that of something
 // in between, and means what it means everywhere. The server drops no repeats, so what may have been sent is not repeated.

@@ -78,6 +78,11 @@ func refusals() []connectortest.Refusal {
 		said("lost", "-1", `Post "http://short.weixin.example/mmtls/655645db": EOF`, outbound.Uncertain),
 		said("worn out", "-1", "exceeded maximum retries", outbound.Uncertain),
 		said("anything else", "-1", "系统异常", outbound.Uncertain),
+		said("a crash", "-2", "runtime error: invalid memory address or nil pointer dereference", outbound.Uncertain),
+		said("a lost result", "-1", "消息结果不存在", outbound.Uncertain),
+		said("a lost result", "-1", "no such key in cache: not found", outbound.Uncertain),
+		said("after the upload", "-1", "download url token expired", outbound.Uncertain),
+		plain("a crash beside a lower ret", `{"ret":400,"msg":"响应参数解析失败"}`, outbound.Uncertain),
 		plain("data as text", `{"ret":500,"msg":"失败","data":"设备已离线"}`, outbound.NotSent),
 		plain("no data", `{"ret":500,"msg":"header:X-GEWE-TOKEN 不可为空"}`, outbound.Rejected),
 		plain("no words", `{"ret":500}`, outbound.Uncertain),
@@ -116,7 +121,8 @@ func TestPad(t *testing.T) {
 			}
 			return c
 		},
-		Messages: messages, Arrive: arrive, Sent: `{"ret":200,"data":{"msgId":0,"newMsgId":%s}}`, IDs: map[string]string{},
+		Messages: messages, Arrive: arrive, Sent: `{"ret":200,"data":{"msgId":0,"newMsgId":%s}}`,
+		Failed: `{"ret":500,"msg":"失败","data":{"code":"-1","msg":%s}}`, IDs: map[string]string{},
 		Offline: map[string]bool{
 			`{"ret":500,"msg":"发送文本消息失败","data":{"code":"-2","msg":"设备已离线"}}`:   true,
 			`{"ret":500,"msg":"发送文本消息失败","data":{"code":-2}}`:                   true,

@@ -126,6 +126,7 @@ func TestMeaning(t *testing.T) {
 	for words, want := range map[string]string{
 		"请求超时，请重新登录": "unknown", "write: broken pipe": "unknown", "账号已退出登录": "offline", "Device is OFFLINE": "offline",
 		"操作过于频繁": "throttled", "too frequent": "throttled", "参数错误": "rejected", "系统异常": "", "": "",
+		"返回参数错误": "unknown", "数据格式无效": "", "illegal state": "", "invalid wxid": "rejected", "exit status 2: panic: offline": "unknown",
 	} {
 		e, ok := ipad.Meaning(words)
 		got := ""

@@ -14,8 +14,17 @@ type Cause struct {
 }
 
 // causes are looked up in order: the first that has one of the words counts. What may have been sent comes first, for a
-// send must not be repeated because some other word happens to stand in the same answer.
+// send must not be repeated because some other word happens to stand in the same answer; and no word of the others is one
+// that a program has for trouble of its own, such as "invalid" alone.
 var causes = []Cause{
+	// A crash, or an answer that the server could not read: WeChat may have taken the message before.
+	{
+		Words: []string{
+			"runtime error", "panic", "nil pointer", "nullpointer", "空指针", "out of range", "traceback", "unmarshal",
+			"looking for", "json", "proto", "decode", "parse", "parsing", "response", "解析", "响应", "返回",
+		},
+		Means: outbound.SendError{Reason: outbound.Uncertain},
+	},
 	{
 		Words: []string{
 			"超时", "timeout", "timed out", "time out", "deadline", "eof", "broken pipe", "connection reset",
@@ -36,9 +45,11 @@ var causes = []Cause{
 	},
 	{
 		Words: []string{
-			"不是好友", "非好友", "好友关系", "not friend", "not a friend", "拉黑", "黑名单", "被对方删除", "不在群", "参数", "不能为空",
-			"不可为空", "格式", "无效", "非法", "invalid", "illegal", "过长", "过大", "too long", "too large", "权限",
-			"permission", "forbidden", "不支持", "not support",
+			"不是好友", "非好友", "好友关系", "not friend", "not a friend", "拉黑", "黑名单", "被对方删除", "不在群",
+			"参数错误", "参数不", "参数有误", "参数无效", "参数非法", "参数格式", "请求参数", "缺少参数", "无效参数", "无效的参数", "非法参数",
+			"无效用户", "无效的用户", "无效的wxid", "非法用户", "内容非法", "非法内容", "不能为空", "不可为空", "过长", "过大",
+			"invalid param", "invalid argument", "invalid wxid", "invalid user", "illegal param", "illegal argument",
+			"illegal user", "too long", "too large", "权限", "permission", "forbidden", "不支持", "not support",
 		},
 		Means: outbound.SendError{Reason: outbound.Rejected},
 	},

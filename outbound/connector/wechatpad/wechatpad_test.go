@@ -77,6 +77,9 @@ func refusals() []connectortest.Refusal {
 		outer(`"300"`, "未知", outbound.NotSent),
 		outer("300", "发送超时", outbound.Uncertain),
 		outer("300", "参数错误", outbound.Rejected),
+		outer("300", "runtime error: invalid memory address or nil pointer dereference", outbound.Uncertain),
+		outer("-2", "proto: illegal wireType 7", outbound.Uncertain),
+		outer("-1", "返回数据格式错误", outbound.Uncertain),
 		outer("300", "操作频繁", outbound.Throttled),
 		outer("-2", "该key不存在", outbound.Rejected),
 		outer("-2", "请重新登录", outbound.NotSent),
@@ -119,7 +122,8 @@ func TestPad(t *testing.T) {
 				Server: func(o ipadtest.Options) *ipadtest.Server {
 					return wechatpadtest.New(wechatpadtest.Options{Options: o, Key: theKey, Spelling: s}).Server
 				},
-				New: open, Messages: messages, Arrive: arrive, Fetches: true, Sent: sentText, IDs: ids(), Offline: offline(),
+				New: open, Messages: messages, Arrive: arrive, Fetches: true, Sent: sentText,
+				Failed: `{"Code":-1,"Data":null,"Text":%s}`, IDs: ids(), Offline: offline(),
 				Logins: logins(), Asks: ipadtest.Call{Method: "GET", URI: "/login/GetLoginStatus" + query, ContentType: "application/json"},
 				Posts: posts(),
 			})

@@ -48,10 +48,12 @@ func meaning(code, said string) outbound.SendError {
 		return ipad.LoggedOut()
 	case code == codeTooFrequent:
 		return ipad.Throttled()
-	case slices.Contains(codesRejected, code):
-		return outbound.SendError{Reason: outbound.Rejected}
 	}
-	if e, ok := ipad.Meaning(said); ok {
+	e, ok := ipad.Meaning(said)
+	switch {
+	case slices.Contains(codesRejected, code) && !(ok && e.Reason == outbound.Uncertain):
+		return outbound.SendError{Reason: outbound.Rejected}
+	case ok:
 		return e
 	}
 	return outbound.SendError{Reason: outbound.Uncertain}

@@ -17,13 +17,13 @@
 // # What is sent, and what is not
 //
 // The status is 200 for nearly everything. A message was sent when Success is true, Code is 0 or missing, and none of
-// WeChat's own return codes within says otherwise; package ipad tells what those mean. Where Success is missing, an id or
+// WeChat's own return codes within says otherwise; package ipad tells what those mean, and the words of failures. Where Success is missing, an id or
 // a return code of 0 will do. The id is NewMsgId, however it is spelled and with all of its 64 bits, as text; one that is
 // missing or 0 is none. The codes of failures are:
 //
 //   - -7, -8, -11: logged out, the session ended, the login is broken. Surely not sent, and the account is offline.
 //   - -12: too frequent. No server says for how long, and trying on makes it worse, so it is three minutes.
-//   - -1, -13: a wrong argument, an upload that failed. Refused for good.
+//   - -1, -13: a wrong argument, an upload that failed. Refused for good, unless the words tell of a time-out or a crash.
 //   - Any other is read by its words: a time-out leaves it unknown, a lost login means offline, and so on. Where they say
 //     nothing, it may have been sent.
 //

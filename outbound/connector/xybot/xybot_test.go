@@ -62,7 +62,10 @@ func refusals() []connectortest.Refusal {
 		outer("-12", "操作过于频繁", outbound.Throttled),
 		outer(`"-12"`, "", outbound.Throttled),
 		outer("-1", "参数错误", outbound.Rejected),
-		outer("-13", "上传失败: timeout", outbound.Rejected),
+		outer("-13", "上传失败", outbound.Rejected),
+		outer("-13", "上传失败: timeout", outbound.Uncertain),
+		outer("-1", "runtime error: invalid memory address or nil pointer dereference", outbound.Uncertain),
+		outer("-2", "invalid character '<' looking for beginning of value", outbound.Uncertain),
 		outer("-2", "系统异常", outbound.Uncertain),
 		outer("-2", "请求超时", outbound.Uncertain),
 		outer("-2", "账号已离线", outbound.NotSent),
@@ -112,7 +115,8 @@ func TestPad(t *testing.T) {
 					}
 					return c
 				},
-				Messages: messages, Arrive: arrive, Fetches: true, Sent: sentText, IDs: ids(), Offline: offline(), Logins: logins(),
+				Messages: messages, Arrive: arrive, Fetches: true, Sent: sentText,
+				Failed: `{"Success":false,"Code":-2,"Message":%s,"Data":null}`, IDs: ids(), Offline: offline(), Logins: logins(),
 				Asks:  post(p.heartbeat+"?wxid="+theSelf, `{"Wxid":"`+theSelf+`"}`),
 				Posts: p.posts(),
 			})

@@ -58,6 +58,8 @@ type Harness struct {
 	Fetches bool
 	// Sent is the answer to a message that was sent, with %s for its id as JSON.
 	Sent string
+	// Failed is the answer to one that was not, whose code says nothing, with %s for its words as JSON.
+	Failed string
 	// IDs are the ids of answers that tell of a sent message, and Offline says of answers that do not whether they tell of
 	// a logout.
 	IDs     map[string]string
@@ -80,6 +82,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("offline", h.offline)
 	t.Run("logins", h.logins)
 	t.Run("posts", h.posts)
+	t.Run("words", h.words)
 	t.Run("calls nobody", h.nobody)
 }
 
@@ -337,6 +340,32 @@ func (h Harness) posts(t *testing.T) {
 				t.Errorf("\n got %+v and %d more\nwant %+v", got, len(calls), tt.Call)
 			}
 		})
+	}
+}
+
+// words: those of a server that crashed, or could not read WeChat's answer, do not say that nothing was sent.
+func (h Harness) words(t *testing.T) {
+	t.Parallel()
+	for words, want := range map[string]outbound.Reason{
+		"runtime error: invalid memory address or nil pointer dereference": outbound.Uncertain,
+		"invalid character '<' looking for beginning of value":             outbound.Uncertain,
+		"proto: illegal wireType 7":                                        outbound.Uncertain,
+		"json: cannot unmarshal string into Go value, permission x":        outbound.Uncertain,
+		"返回数据格式错误":                                                         outbound.Uncertain,
+		"响应参数解析失败":                                                         outbound.Uncertain,
+		"invalid something":                                                outbound.Uncertain,
+		"无效":                                                               outbound.Uncertain,
+		"参数错误":                                                             outbound.Rejected,
+		"invalid wxid":                                                     outbound.Rejected,
+		"对方不是好友":                                                           outbound.Rejected,
+		"操作频繁":                                                             outbound.Throttled,
+		"账号已退出登录":                                                          outbound.NotSent,
+	} {
+		c, _, _ := h.answering(t, fmt.Sprintf(h.Failed, Quote(words)))
+		_, err := c.Send(t.Context(), hello())
+		if e := WantError(t, err); e.Reason != want {
+			t.Errorf("%s: got %+v, want %v", words, e, want)
+		}
 	}
 }
 
