@@ -1,5 +1,7 @@
-// Package connector is what the connectors that speak HTTP have in common: reading ids as text, waits, the IM's own
-// words, and what a status means for a send. It calls no IM, and what a 200 means is each connector's own business.
+// Package connector is what the connectors have in common. [Wire] is what the daemon gives them, [Inlet], [Alarm] and
+// [Hosted] included. Those that speak HTTP share the reading of ids as text, waits, the IM's own words, what a status
+// means for a send, and the fetching of media for IMs that do not fetch by themselves. It calls no IM, and what a 200
+// means is each connector's own business.
 package connector
 
 import (

@@ -78,10 +78,12 @@ func TestFetch(t *testing.T) {
 		{"empty", base + "/empty.png", 1 << 20, outbound.Rejected},
 		{"a page that calls itself a picture", base + "/page.png", 1 << 20, outbound.Rejected},
 		{"a voice message", base + "/a.silk", 1 << 20, outbound.Rejected},
-		{"hang-up", base + "/hangup.png", 1 << 20, outbound.NotSent},
-		{"nobody there", "http://127.0.0.1:1/a.png", 1 << 20, outbound.NotSent},
-		{"no such host", "http://media.invalid/a.png", 1 << 20, outbound.NotSent},
-		{"where clouds keep credentials", "http://169.254.169.254/a.png", 1 << 20, outbound.NotSent},
+		{"hang-up", base + "/hangup.png", 1 << 20, outbound.Rejected},
+		{"nobody there", "http://127.0.0.1:1/a.png", 1 << 20, outbound.Rejected},
+		{"no such host", "http://media.invalid/a.png", 1 << 20, outbound.Rejected},
+		{"where clouds keep credentials", "http://169.254.169.254/a.png", 1 << 20, outbound.Rejected},
+		{"beyond ASCII", "http://例.invalid/a.png", 1 << 20, outbound.Rejected},
+		{"a name and password", strings.Replace(base, "//", "//root:x@", 1) + "/a.png", 1 << 20, outbound.Rejected},
 		{"another scheme", "file:///etc/passwd", 1 << 20, outbound.Rejected},
 		{"no host", "http:///a.png", 1 << 20, outbound.Rejected},
 		{"nothing", "", 1 << 20, outbound.Rejected},
@@ -104,8 +106,8 @@ func TestFetch(t *testing.T) {
 				}
 				return
 			}
-			if e == nil || e.Reason != tt.want || e.Code != "media" || got != nil {
-				t.Fatalf("got %d bytes, %v; want %v (media)", len(got), e, tt.want)
+			if e == nil || e.Reason != tt.want || e.Code != "media" || !e.Ours || got != nil {
+				t.Fatalf("got %d bytes, %+v; want %v (media) of ours", len(got), e, tt.want)
 			}
 			if strings.Contains(e.Error(), "127.0.0.1") || strings.Contains(e.Error(), ".png") {
 				t.Errorf("the error shows the URL: %v", e)
@@ -133,7 +135,7 @@ func TestFetchVoice(t *testing.T) {
 	}
 }
 
-// TestFetchCalls: one call for a URL, none for data, and none when the caller is gone.
+// TestFetchCalls: one call for a URL, none for data, and none when the relay ends.
 func TestFetchCalls(t *testing.T) {
 	t.Parallel()
 	base, calls := store(t)
@@ -146,8 +148,8 @@ func TestFetchCalls(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, e := connector.Fetch(ctx, client(t), base+"/a.png", 1<<20)
-	if e == nil || e.Reason != outbound.NotSent || calls.Load() != 1 {
-		t.Errorf("caller gone: got %v after %d calls, want not_sent after the 1 of before", e, calls.Load())
+	if e == nil || e.Reason != outbound.NotSent || !e.Ours || calls.Load() != 1 {
+		t.Errorf("relay ends: got %+v after %d calls, want not_sent, ours, after the 1 of before", e, calls.Load())
 	}
 }
 
@@ -155,6 +157,9 @@ func TestFetchable(t *testing.T) {
 	t.Parallel()
 	for from, want := range map[string]bool{
 		"http://a.example/b.png": true, "https://a.example/b": true, "data:image/png;base64,AAAA": true,
+		"http://root@a.example/b.png": false, "http://:x@a.example/": false, "http://例.example/": false, "http://:80/": false,
+		"http://169.254.169.254/": false, "http://0xa9fea9fe/": false, "https://[fd00:ec2::254]:80/": false,
+		"http://10.0.0.1/b.png": true, "http://127.0.0.1/b.png": true, // which of them are reached is a client's business
 		"data:image/png,x": false, "ftp://a.example/b.png": false, "/b.png": false, "http://": false, "": false, "data": false,
 	} {
 		if got := connector.Fetchable(from); got != want {

@@ -20,6 +20,8 @@ type Wire struct {
 	Timeout time.Duration
 	// Doer makes the calls.
 	Doer egress.Doer
+	// Media fetches media from addresses that strangers name: see [Wire.Fetcher].
+	Media egress.Doer
 	// Sockets opens WebSockets: it is for the request that asks for one, and for no other.
 	Sockets *http.Client
 	// Inlet takes in what a connection received.
@@ -36,6 +38,14 @@ func (w Wire) Bound() time.Duration {
 		return DefaultTimeout
 	}
 	return w.Timeout
+}
+
+// Fetcher is what media are fetched with, at whatever URL a message names. Only a test has none, and gets Doer.
+func (w Wire) Fetcher() egress.Doer {
+	if w.Media == nil {
+		return w.Doer
+	}
+	return w.Media
 }
 
 // Inlet takes in what an account's own connection received.
