@@ -90,7 +90,13 @@ func (s *Sender) turn(ctx context.Context, t *ticket) *Error {
 }
 
 // account is the account as of now for the message's recipient, or one that cannot send if it is gone.
-func (s *Sender) account(j *job) account { return s.table.Load().accounts[j.Account].to(j.To) }
+func (s *Sender) account(j *job) account {
+	a := s.table.Load().accounts[j.Account].to(j.To)
+	if len(j.rec.IDs) > 0 {
+		a.Limits.Quiet = a.Limits.Quiet.later(begunGrace)
+	}
+	return a
+}
 
 // part sends one part: before each call it takes a place in the pace and is started in the ledger, and it is settled there
 // after the last one.
@@ -280,6 +286,10 @@ func (s *Sender) reach(j *job) time.Duration {
 	return max(0, time.Until(j.deadline)) + s.hold
 }
 
+// lookAgain is after how long what is in the way is looked at again: the clock on the wall, by which quiet hours end, may be
+// set, and it goes on while a machine sleeps.
+const lookAgain = 30 * time.Second
+
 // clear waits until nothing stands in the way: the IM's throttles, quiet hours, being logged out.
 func (s *Sender) clear(ctx context.Context, d *desk, j *job) *Error {
 	for {
@@ -298,7 +308,7 @@ func (s *Sender) clear(ctx context.Context, d *desk, j *job) *Error {
 		} else if err := h.refusal(now, j.deadline); err != nil {
 			return err
 		}
-		if err := s.wait(ctx, changed, wait); err != nil {
+		if err := s.wait(ctx, changed, min(wait, lookAgain)); err != nil {
 			return err
 		}
 	}

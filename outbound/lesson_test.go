@@ -70,7 +70,8 @@ func TestConfiguredLimitsWinKeyByKey(t *testing.T) {
 		Jitter: time.Second, Ramp: time.Hour, Quiet: quiet(1, 2),
 	}
 	all := outbound.Limits{
-		Account: outbound.Rate{N: 20, Per: time.Minute}, Recipient: outbound.Rate{N: 30, Per: time.Minute}, MaxText: 50,
+		Account:   outbound.Rate{N: 20, Per: time.Minute, Burst: 4},
+		Recipient: outbound.Rate{N: 30, Per: time.Minute}, MaxText: 50,
 		Jitter: 2 * time.Second, Ramp: 2 * time.Hour, Quiet: quiet(3, 2),
 	}
 	tests := []struct {
@@ -82,6 +83,11 @@ func TestConfiguredLimitsWinKeyByKey(t *testing.T) {
 		{"the account's rate", outbound.Limits{Account: all.Account}, func() outbound.Limits {
 			l := own
 			l.Account = all.Account
+			return l
+		}()},
+		{"the account's rate without a burst", outbound.Limits{Account: outbound.Rate{N: 20, Per: time.Minute}}, func() outbound.Limits {
+			l := own
+			l.Account.N, l.Account.Per = 20, time.Minute
 			return l
 		}()},
 		{"all but the account's rate", func() outbound.Limits {

@@ -2,6 +2,8 @@ package outbound
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -9,7 +11,7 @@ import (
 type Rate struct {
 	N   int
 	Per time.Duration
-	// Burst is how many may go at once; 0: N.
+	// Burst is how many may go at once; 0: the connector's own, else N.
 	Burst int
 }
 
@@ -28,6 +30,31 @@ type Limits struct {
 	Ramp time.Duration
 	// Quiet is when nothing goes.
 	Quiet Quiet
+}
+
+// Idle says which of the limits do nothing with the connector: those that shape the account's rate where it has none.
+// Its error names each key as the configuration does. Of no connector it says nothing.
+func (l Limits) Idle(c Connector) error {
+	if c == nil {
+		return nil
+	}
+	var own Limits
+	if p, ok := c.(Paced); ok {
+		own, _ = p.Pace(whole)
+	}
+	if !l.over(own).Account.Unlimited() {
+		return nil
+	}
+	var errs []error
+	for _, k := range []struct {
+		name  string
+		given bool
+	}{{"burst", l.Account.Burst > 0}, {"jitter", l.Jitter > 0}, {"ramp", l.Ramp > 0}} {
+		if k.given {
+			errs = append(errs, fmt.Errorf("%s: is of no use without rate, for the connector has none of its own", k.name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Quiet is the part of each day in which an account is silent. The zero value is none.

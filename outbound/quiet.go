@@ -2,14 +2,13 @@ package outbound
 
 import "time"
 
+// begunGrace is how long a message in parts that has begun may go on into quiet hours.
+const begunGrace = 30 * time.Minute
+
 // over keeps the connector's own limits where the configuration says nothing.
 func (l Limits) over(own Limits) Limits {
-	if l.Account.Unlimited() {
-		l.Account = own.Account
-	}
-	if l.Recipient.Unlimited() {
-		l.Recipient = own.Recipient
-	}
+	l.Account = l.Account.over(own.Account)
+	l.Recipient = l.Recipient.over(own.Recipient)
 	if l.MaxText <= 0 {
 		l.MaxText = own.MaxText
 	}
@@ -23,6 +22,29 @@ func (l Limits) over(own Limits) Limits {
 		l.Quiet = own.Quiet
 	}
 	return l
+}
+
+// over keeps the connector's own rate, or its own burst, where the configuration says nothing: the IM that counts how much
+// comes at once does so at another rate too.
+func (r Rate) over(own Rate) Rate {
+	if r.Unlimited() {
+		r.N, r.Per = own.N, own.Per
+	}
+	if r.Burst <= 0 {
+		r.Burst = own.Burst
+	}
+	return r
+}
+
+// later are the quiet hours for a message that has begun: it may go on for so long into them, for half of it in the evening
+// and half in the morning helps nobody.
+func (q Quiet) later(grace time.Duration) Quiet {
+	const day = 24 * time.Hour
+	if (q.To-q.From+day)%day <= grace {
+		return Quiet{}
+	}
+	q.From = (q.From + grace) % day
+	return q
 }
 
 // End is when the quiet hours are over that it is in; ok says whether it is in any. The hours are those that a clock on the

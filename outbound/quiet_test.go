@@ -141,3 +141,73 @@ func TestAReloadEndsTheNight(t *testing.T) {
 		r.lookup(id, outbound.StatusSent)
 	})
 }
+
+// TestAMessageThatHasBegunIsNotTorn by the evening; it has half an hour for that, and what has not begun waits.
+func TestAMessageThatHasBegunIsNotTorn(t *testing.T) {
+	t.Parallel()
+	for name, every := range map[string]time.Duration{"in time": 2 * time.Second, "not in half an hour": 20 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				im, l := &fakeIM{}, night()
+				l.MaxText, l.Account.Per = 10, every
+				r := newRig(t, im, withLimits(l)).running()
+				began := time.Now()
+				pass(117 * time.Second)
+				r.enqueue(request("one two three four five"))
+				other := request("good night")
+				other.To = "wxid_bob"
+				pass(time.Second)
+				r.enqueue(other)
+				pass(2*time.Hour - time.Since(began))
+				for i, at := range im.times() {
+					if m := im.sent()[i]; m.To == other.To && at.Sub(began) > 2*time.Minute {
+						t.Errorf("another message went after %v, want none that begins in the night", at.Sub(began))
+					}
+				}
+				parts := 0
+				for _, m := range im.sent() {
+					if m.To == "wxid_alice" {
+						parts++
+					}
+				}
+				want := 3
+				if every > time.Minute {
+					want = 2
+				}
+				if parts != want {
+					t.Errorf("parts sent in the evening: got %d, want %d", parts, want)
+				}
+			})
+		})
+	}
+}
+
+// moodyIM is an IM whose pace may be another each time.
+type moodyIM struct {
+	*fakeIM
+	pace func() outbound.Limits
+}
+
+func (im moodyIM) Pace(to string) (outbound.Limits, string) { return im.pace(), to }
+
+// TestQuietHoursAreLookedAtAgain: what was known when the wait began may be wrong, for a clock was set or a machine slept.
+func TestQuietHoursAreLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := &fakeIM{}
+		began := time.Now()
+		paced := moodyIM{im, func() outbound.Limits {
+			if time.Since(began) > 3*time.Hour {
+				return outbound.Limits{}
+			}
+			return outbound.Limits{Quiet: outbound.Quiet{From: 0, To: 8 * time.Hour, In: time.UTC}}
+		}}
+		r := newRig(t, im, withAccounts(outbound.Table{"wechat": {Connector: paced}})).running()
+		id := r.enqueue(request("hello")).ID
+		pass(3 * time.Hour)
+		r.wantCalls(0)
+		pass(31 * time.Second)
+		r.lookup(id, outbound.StatusSent)
+	})
+}

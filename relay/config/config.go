@@ -70,6 +70,9 @@ type Outbound struct {
 	Hold time.Duration `yaml:"hold"`
 	// MaxBody is the largest request that is taken. Default 256KiB.
 	MaxBody Size `yaml:"max_body"`
+	// MediaAllow are the networks, beside the Internet, from which a picture or a voice message is fetched for an IM that
+	// does not fetch by itself: its address comes from a client or an agent. Default none: nothing private is called.
+	MediaAllow []netip.Prefix `yaml:"media_allow"`
 }
 
 // Dedupe says for how long repeats are known.
@@ -168,7 +171,7 @@ type Send struct {
 type Limits struct {
 	// Rate bounds the account's sends together.
 	Rate Rate `yaml:"rate"`
-	// Burst is how many may go at once. Default 0: as many as the rate's number.
+	// Burst is how many may go at once. Default 0: the connector's own, else as many as the rate's number.
 	Burst int `yaml:"burst"`
 	// PerRecipient bounds the sends to each recipient.
 	PerRecipient Rate `yaml:"per_recipient"`

@@ -94,7 +94,6 @@ line 8: ims.a.max_age: is more than dedupe.window, 48h: a message could come aga
 line 9: ims.a.send.kind: is missing
 line 9: ims.a.send.timeout: must be more than 0
 line 9: ims.a.send.url: want a whole URL such as http://127.0.0.1:9000/send
-line 10: ims.a.limits.burst: is of no use without limits.rate
 line 10: ims.a.limits.jitter: want a duration such as 500ms, 5s, 10m, 24h or 30d
 line 10: ims.a.limits.quiet: want quiet hours such as 23:00-07:00, or with a zone 23:00-07:00 Asia/Shanghai
 line 10: ims.a.limits.rate: want a rate such as 1/s, 20/m, 500/h or 1000/d

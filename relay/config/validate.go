@@ -95,7 +95,6 @@ func (k checker) im(key, name string, im IM) {
 	k.age(key+".max_age", im.MaxAge)
 	k.check(im.Send.Kind != "" || len(im.Send.Own.Keys()) == 0, key+".send.kind", "is missing")
 	k.check(im.Send.Timeout > 0, key+".send.timeout", "must be more than 0")
-	k.check(im.Limits.Burst == 0 || !im.Limits.Rate.IsZero(), key+".limits.burst", "is of no use without limits.rate")
 	k.section(im.Own)
 	k.section(im.Send.Own)
 }
