@@ -42,6 +42,7 @@ func TestSampleHasTheDefaults(t *testing.T) {
 			got := sample(t, locale)
 			want := config.Default()
 			want.TrustedProxies, want.Routes = []netip.Prefix{}, []config.Route{}
+			want.Outbound.MediaAllow = []netip.Prefix{}
 			im := config.DefaultIM()
 			im.Format, im.Allow = "wechat", []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 			im.Send.Kind = "http"

@@ -34,7 +34,7 @@ data: /var/lib/imrelay
 redis: ""
 log: {level: debug, format: json, file: ""}
 inbound: {wait: 1500ms, max_body: 2MiB}
-outbound: {hold: 4s, max_body: 64KiB}
+outbound: {hold: 4s, max_body: 64KiB, media_allow: [10.0.5.9/24]}
 dedupe: {window: 3d}
 retention: {delivered: 24h, max_bytes: 512MiB, dead: 60d}
 loop: {turns: 30, window: 90s, pause: 5m}
@@ -102,7 +102,9 @@ func TestParseReadsEveryKey(t *testing.T) {
 	want.Listen, want.Data = "127.0.0.1:9099", "/var/lib/imrelay"
 	want.Log = config.Log{Level: "debug", Format: "json"}
 	want.Inbound = config.Inbound{Wait: 1500 * time.Millisecond, MaxBody: 2 << 20}
-	want.Outbound = config.Outbound{Hold: 4 * time.Second, MaxBody: 64 << 10}
+	want.Outbound = config.Outbound{
+		Hold: 4 * time.Second, MaxBody: 64 << 10, MediaAllow: []netip.Prefix{netip.MustParsePrefix("10.0.5.0/24")},
+	}
 	want.Dedupe.Window = 72 * time.Hour
 	want.Retention = config.Retention{Delivered: 24 * time.Hour, MaxBytes: 512 << 20, Dead: 60 * 24 * time.Hour}
 	want.Loop = config.Loop{Turns: 30, Window: 90 * time.Second, Pause: 5 * time.Minute}

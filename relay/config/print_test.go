@@ -48,6 +48,7 @@ inbound:
 outbound:
   hold: 3s  # default
   max_body: 256KiB  # default
+  media_allow: []  # default
 dedupe:
   window: 48h  # default
 retention:

@@ -32,7 +32,7 @@ func (d *Daemon) connectorWire(name string, im config.IM) connector.Wire {
 		Account: name, Self: im.Self, Timeout: im.Send.Timeout, Inlet: at, Alarm: at, Log: zap.NewNop(),
 	}
 	if d != nil {
-		w.Doer, w.Sockets, w.Log = d.doer, d.doer.Sockets(), d.log.With(zap.String("im", name))
+		w.Doer, w.Media, w.Sockets, w.Log = d.doer, d.media, d.doer.Sockets(), d.log.With(zap.String("im", name))
 	}
 	return w
 }

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
 	"github.com/imrelay/imrelay/relay"
 	"github.com/imrelay/imrelay/relay/config"
 	"github.com/imrelay/imrelay/relay/egress"
@@ -69,6 +70,8 @@ type Daemon struct {
 	undo     teardown
 	store    *store
 	doer     *egress.Client
+	strange  *egress.Client // for addresses that strangers name
+	media    *connector.Bounded
 	acceptor *relay.Acceptor
 	disp     *relay.Dispatcher
 	brake    *relay.Brake
@@ -104,6 +107,10 @@ func New(ctx context.Context, cfg config.Config, o Options) (*Daemon, error) {
 		o.Drain = drainTime
 	}
 	d := &Daemon{o: o, cfg: cfg, doer: egress.New(egress.Options{Proxy: egress.ProxyFromEnvironment})}
+	d.strange = egress.New(egress.Options{
+		Proxy: egress.ProxyFromEnvironment, Public: true, Allow: cfg.Outbound.MediaAllow,
+	})
+	d.media = connector.Bound(d.strange, connector.MediaRoom)
 	if err := d.build(ctx); err != nil {
 		return nil, errors.Join(err, d.undo.run())
 	}
@@ -118,7 +125,7 @@ func (d *Daemon) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.undo.add("connections", func() error { d.doer.Close(); return nil })
+	d.undo.add("connections", func() error { d.doer.Close(); d.strange.Close(); return nil })
 	if err := d.open(ctx); err != nil {
 		return err
 	}

@@ -63,15 +63,16 @@ func (d *Daemon) Reload(cfg config.Config) error {
 func (d *Daemon) restartNeeded(cfg config.Config) error {
 	var errs []error
 	for key, same := range map[string]bool{
-		"listen":         cfg.Listen == d.cfg.Listen,
-		"data":           cfg.Data == d.cfg.Data,
-		"redis":          cfg.Redis == d.cfg.Redis,
-		"metrics.listen": cfg.Metrics.Listen == d.cfg.Metrics.Listen,
-		"dedupe.window":  cfg.Dedupe == d.cfg.Dedupe,
-		"retention":      cfg.Retention == d.cfg.Retention,
-		"outbound.hold":  cfg.Outbound.Hold == d.cfg.Outbound.Hold,
-		"log.file":       cfg.Log.File == d.cfg.Log.File && cfg.Log.Format == d.cfg.Log.Format,
-		"agents":         slices.Equal(names(cfg.Agents), names(d.cfg.Agents)),
+		"listen":               cfg.Listen == d.cfg.Listen,
+		"data":                 cfg.Data == d.cfg.Data,
+		"redis":                cfg.Redis == d.cfg.Redis,
+		"metrics.listen":       cfg.Metrics.Listen == d.cfg.Metrics.Listen,
+		"dedupe.window":        cfg.Dedupe == d.cfg.Dedupe,
+		"retention":            cfg.Retention == d.cfg.Retention,
+		"outbound.hold":        cfg.Outbound.Hold == d.cfg.Outbound.Hold,
+		"outbound.media_allow": slices.Equal(cfg.Outbound.MediaAllow, d.cfg.Outbound.MediaAllow),
+		"log.file":             cfg.Log.File == d.cfg.Log.File && cfg.Log.Format == d.cfg.Log.Format,
+		"agents":               slices.Equal(names(cfg.Agents), names(d.cfg.Agents)),
 	} {
 		if !same {
 			errs = append(errs, cfg.Mistake(key, "was changed, and takes a restart"))
