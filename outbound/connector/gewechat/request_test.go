@@ -6,13 +6,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/imrelay/imrelay/outbound"
-	"github.com/imrelay/imrelay/outbound/connector"
 	"github.com/imrelay/imrelay/outbound/connector/gewechat"
 	"github.com/imrelay/imrelay/relay/egress"
-	"github.com/imrelay/imrelay/relay/secret"
 )
 
 // recorder takes every call for sent, and remembers the last.
@@ -166,38 +163,6 @@ func TestCarry(t *testing.T) {
 			err := c.Carry(tt.m)
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
-			}
-		})
-	}
-}
-
-// TestTimeout: a medium gets more time, unless the configuration says how much.
-func TestTimeout(t *testing.T) {
-	t.Parallel()
-	text := outbound.Message{To: theRoom, Text: "hello"}
-	file := outbound.Message{To: theRoom, Media: media("file", "https://a.example/b", "", 0)}
-	tests := []struct {
-		name       string
-		m          outbound.Message
-		configured time.Duration
-		want       time.Duration
-	}{
-		{"text", text, 0, 10 * time.Second},
-		{"file", file, 0, time.Minute},
-		{"text, configured", text, 5 * time.Second, 5 * time.Second},
-		{"file, configured", file, 5 * time.Second, 5 * time.Second},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var im recorder
-			c, err := gewechat.New(gewechat.Config{URL: base, Token: secret.New(theToken), AppID: theApp},
-				connector.Wire{Doer: &im, Timeout: tt.configured})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.Send(t.Context(), tt.m); err != nil || im.call.Timeout != tt.want {
-				t.Errorf("got %v, %v; want %v", im.call.Timeout, err, tt.want)
 			}
 		})
 	}

@@ -16,10 +16,10 @@ import (
 )
 
 // mediaTimeout bounds the call for a medium where the configuration does not: the server fetches it, or uploads it,
-// before it answers.
-const mediaTimeout = 60 * time.Second
+// before it answers. A whole send has a minute, of which fetching may take twenty seconds.
+const mediaTimeout = 35 * time.Second
 
-// Timeout is how long the call for a medium may take.
+// Timeout is how long the call for a medium may take, in what is left of the send's minute.
 func Timeout(w connector.Wire) time.Duration {
 	if w.Timeout > 0 {
 		return w.Timeout
@@ -45,11 +45,11 @@ func Required(key, value string) error {
 }
 
 // Fetch gets a medium that [Manners.Carry] takes.
-func Fetch(ctx context.Context, d egress.Doer, m outbound.Media) ([]byte, *outbound.SendError) {
+func Fetch(ctx context.Context, w connector.Wire, m outbound.Media) ([]byte, *outbound.SendError) {
 	if m.Type == "voice" {
-		return connector.FetchVoice(ctx, d, m.URL, connector.LongestMedium)
+		return connector.FetchVoice(ctx, w.Fetcher(), m.URL, connector.LongestMedium)
 	}
-	return connector.Fetch(ctx, d, m.URL, connector.LongestMedium)
+	return connector.Fetch(ctx, w.Fetcher(), m.URL, connector.LongestMedium)
 }
 
 // Encode writes a body as JSON, with <, > and & as they are, and bytes in base64.

@@ -7,9 +7,9 @@
 // message/SendImageNewMessage for a picture, message/SendVoice for a voice message, login/GetLoginStatus to ask for the
 // login. A send is exactly one of these calls.
 //
-// The server takes a medium's bytes and no address, so the relay fetches it before the call: from an http or https URL
-// that is within reach of the relay, without following redirects, up to 10 MiB; data: URLs in base64 need no fetching. What
-// cannot be reached is not sent, and what is no picture by its own bytes is refused for good, with the code "media". A
+// The server takes a medium's bytes and no address, so the relay fetches it before the call, as [connector.Fetch]
+// tells: up to 10 MiB, in twenty seconds. What cannot be fetched, and what is no picture by its own bytes, is refused for
+// good, with the code "media". The call has 35 seconds then, for a send has a minute, to which a longer timeout is cut. A
 // voice message has to be SILK, and to say how long it plays. Files and videos are refused: the API wants an uploaded
 // attachment or a preview, which nobody gives us.
 //

@@ -121,7 +121,7 @@ func (c *Connector) request(ctx context.Context, m outbound.Message) (egress.Cal
 		[]item{{At: ipad.Called(m.Mentions), Image: []byte{}, Type: typeText, Text: ipad.Content(m), To: m.To}},
 	}), c.wire.Bound()
 	if len(m.Media) > 0 {
-		medium, e := ipad.Fetch(ctx, c.wire.Doer, m.Media[0])
+		medium, e := ipad.Fetch(ctx, c.wire, m.Media[0])
 		if e != nil {
 			return egress.Call{}, e
 		}

@@ -9,9 +9,9 @@
 // account's own id goes with each, and comes from the account's self. The servers ask for no token, so that id is all that
 // is needed to send: nobody but the relay should reach them, and no error shows it.
 //
-// The server takes a medium's bytes and no address, so the relay fetches it before the call: from an http or https URL
-// that is within reach of the relay, without following redirects, up to 10 MiB; data: URLs in base64 need no fetching. What
-// cannot be reached is not sent, and what is no picture by its own bytes is refused for good, with the code "media". A
+// The server takes a medium's bytes and no address, so the relay fetches it before the call, as [connector.Fetch]
+// tells: up to 10 MiB, in twenty seconds. What cannot be fetched, and what is no picture by its own bytes, is refused for
+// good, with the code "media". The call has 35 seconds then, for a send has a minute, to which a longer timeout is cut. A
 // voice message has to be SILK, and to say how long it plays. Files and videos are refused.
 //
 // # What is sent, and what is not

@@ -158,7 +158,7 @@ func (c *Connector) request(ctx context.Context, m outbound.Message) (egress.Cal
 		address: to, Content: ipad.Content(m), Type: typeText, At: strings.Join(ipad.Called(m.Mentions), ","),
 	}), c.wire.Bound()
 	if len(m.Media) > 0 {
-		medium, e := ipad.Fetch(ctx, c.wire.Doer, m.Media[0])
+		medium, e := ipad.Fetch(ctx, c.wire, m.Media[0])
 		if e != nil {
 			return egress.Call{}, e
 		}

@@ -1,6 +1,7 @@
 package ipadtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -83,6 +84,8 @@ func Run(t *testing.T, h Harness) {
 	t.Run("logins", h.logins)
 	t.Run("posts", h.posts)
 	t.Run("words", h.words)
+	t.Run("timeouts", h.timeouts)
+	t.Run("fetching", h.fetching)
 	t.Run("calls nobody", h.nobody)
 }
 
@@ -369,6 +372,45 @@ func (h Harness) words(t *testing.T) {
 	}
 }
 
+// asked takes every call for sent, and remembers the last.
+type asked struct {
+	answer string
+	call   egress.Call
+}
+
+// Do implements [egress.Doer].
+func (a *asked) Do(_ context.Context, c egress.Call) (egress.Answer, error) {
+	a.call = c
+	return egress.Answer{Status: http.StatusOK, Body: []byte(a.answer)}, nil
+}
+
+// timeouts: a medium gets more time, as much as is left of a send's minute; what is configured holds for both.
+func (h Harness) timeouts(t *testing.T) {
+	t.Parallel()
+	for configured, want := range map[time.Duration][2]time.Duration{
+		0: {10 * time.Second, 35 * time.Second}, 5 * time.Second: {5 * time.Second, 5 * time.Second},
+	} {
+		im := &asked{answer: fmt.Sprintf(h.Sent, ID)}
+		c := h.New(t, host+h.Base, connector.Wire{Doer: im, Timeout: configured})
+		for i, m := range []outbound.Message{hello(), h.Messages[len(h.Messages)-1]} {
+			if _, err := c.Send(t.Context(), m); err != nil || im.call.Timeout != want[i] {
+				t.Errorf("%v: got %v, %v; want %v", configured, im.call.Timeout, err, want[i])
+			}
+		}
+	}
+}
+
+// fetching: media are not fetched with what calls the server, which may go where strangers must not.
+func (h Harness) fetching(t *testing.T) {
+	t.Parallel()
+	im, media := &asked{answer: fmt.Sprintf(h.Sent, ID)}, &asked{answer: PNG}
+	c := h.New(t, host+h.Base, connector.Wire{Doer: im, Media: media})
+	m := outbound.Message{To: Room, Media: []outbound.Media{{Type: "image", URL: "https://a.example/a.png"}}}
+	if _, err := c.Send(t.Context(), m); err != nil || !strings.HasPrefix(im.call.URL, host) || (media.call.URL != "") != h.Fetches {
+		t.Errorf("got %v, called %q and %q", err, im.call.URL, media.call.URL)
+	}
+}
+
 // nobody: what is refused calls nobody.
 func (h Harness) nobody(t *testing.T) {
 	t.Parallel()
@@ -401,16 +443,19 @@ func (h Harness) nobody(t *testing.T) {
 			}
 		})
 	}
-	for name, path := range map[string]string{"no picture": "/a.silk", "nothing there": "/b.png"} {
+	for name, path := range map[string]string{"no picture": "/a.silk", "nothing there": "/b.png", "nobody there": "http://nobody.invalid/a.png"} {
 		if !h.Fetches {
 			break
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, base, calls := h.answering(t, fmt.Sprintf(h.Sent, ID))
-			_, err := c.Send(t.Context(), outbound.Message{To: Room, Media: []outbound.Media{{Type: "image", URL: base + path}}})
-			if e := WantError(t, err); e.Reason != outbound.Rejected || e.Code != "media" || len(calls) != 0 {
-				t.Errorf("got %+v after %d calls, want it rejected after none", e, len(calls))
+			if strings.HasPrefix(path, "/") {
+				path = base + path
+			}
+			_, err := c.Send(t.Context(), outbound.Message{To: Room, Media: []outbound.Media{{Type: "image", URL: path}}})
+			if e := WantError(t, err); e.Reason != outbound.Rejected || !e.Ours || e.Code != "media" || len(calls) != 0 {
+				t.Errorf("got %+v after %d calls, want ours after none", e, len(calls))
 			}
 		})
 	}
