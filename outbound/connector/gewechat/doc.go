@@ -29,16 +29,15 @@
 //
 // # Mentions
 //
-// Who is called is in the field ats, and WeChat shows it only where the text has "@" and the name: where it has not,
-// that is put before the text. Nobody can call everybody: such ids are refused, as are those that would become several
-// ids in a list with commas. What the text says calls nobody.
+// Who is called is in the field ats; package ipad tells who can be, and how the text names them.
 //
 // # Pace
 //
 // No server announces a limit, and WeChat logs out who goes too fast. The pace is what other clients keep, and a bit
 // slower: one message each 1.2 seconds and up to half a second more, half as many to one recipient, and a quarter of
-// that at first in the ten minutes after a login. The longest text is 2000 UTF-16 units: that is our choice too, and
-// cautious. WeChat's own bound is not announced.
+// that at first in the ten minutes after a login. The longest text is 1800 UTF-16 units, so that names can be put before
+// it; WeChat's own bound is not announced. A call for a medium has 35 seconds, unless a timeout is configured; a send has a
+// minute, to which a longer one is cut.
 //
 // # What is not known
 //

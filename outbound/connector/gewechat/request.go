@@ -68,9 +68,8 @@ func (c *Connector) request(m outbound.Message) (egress.Call, *outbound.SendErro
 		return egress.Call{}, e
 	}
 	to, timeout := address{AppID: c.config.AppID, To: m.To}, c.wire.Bound()
-	path, body := "/message/postText", any(textBody{
-		address: to, Content: ipad.Content(m), Ats: strings.Join(ipad.Called(m.Mentions), ","),
-	})
+	text, called := ipad.Content(m)
+	path, body := "/message/postText", any(textBody{address: to, Content: text, Ats: strings.Join(called, ",")})
 	switch {
 	case len(m.Media) > 0:
 		path, body = medium(to, m.Media[0])

@@ -30,6 +30,9 @@
 // WeChat shows a call only where the text has "@" and the name: where it has not, that is put before the text, with the
 // space that WeChat's own clients write. Nobody can call everybody: such ids are refused, as are those that could become
 // several in a list with commas. What the text says calls nobody.
+//
+// A call's text has 2000 UTF-16 units, which is our own cautious choice, and 200 of them are kept for names, of which at
+// most 32 units are shown. Who does not fit in is not called.
 package ipad
 
 import (
@@ -53,8 +56,15 @@ type Connector interface {
 	outbound.Checker
 }
 
-// maxText is the longest text, in UTF-16 units. WeChat announces no bound; this one is cautious.
-const maxText = 2000
+// In UTF-16 units.
+const (
+	// longest is the longest text of a call. WeChat announces no bound; this one is cautious.
+	longest = 2000
+	// room is what of it is left for the names that are put before a text.
+	room = 200
+	// longestName is how much of a name is put there.
+	longestName = 32
+)
 
 // Manners are what a connector to such a server offers beside sending. They are embedded in it.
 type Manners struct{ keep bool }
@@ -76,8 +86,8 @@ func (m Manners) Render(text string) string {
 	return markdown.Plain(text)
 }
 
-// MaxText implements [outbound.Measured].
-func (Manners) MaxText() int { return maxText }
+// MaxText implements [outbound.Measured]: a text is cut before anybody knows what names are put before it.
+func (Manners) MaxText() int { return longest - room }
 
 // Measure implements [outbound.Measured]: it counts UTF-16 units, so that an emoji counts double.
 func (Manners) Measure(text string) int { return units(text) }

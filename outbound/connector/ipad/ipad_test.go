@@ -216,16 +216,28 @@ func TestContent(t *testing.T) {
 		{"two", "hello", "@Alice\u2005@wxid_bob\u2005hello", 2, []outbound.Mention{alice, bob}},
 		{"named already", "@Alice hello", "@Alice hello", 1, []outbound.Mention{alice}},
 		{"one of two named", "@Alice hello", "@wxid_bob\u2005@Alice hello", 2, []outbound.Mention{alice, bob}},
+		{"the name of another", "@Alice_B, @Alice-C and @Alice2 hello", "@Alice\u2005@Alice_B, @Alice-C and @Alice2 hello", 1, []outbound.Mention{alice}},
+		{"the name of another, and the name", "@Alicent and @Alice!", "@Alicent and @Alice!", 1, []outbound.Mention{alice}},
+		{"named at the end", "hello @Alice", "hello @Alice", 1, []outbound.Mention{alice}},
+		{"named before words without spaces", "@Alice你好", "@Alice\u2005@Alice你好", 1, []outbound.Mention{alice}},
+		{
+			"a long name", "hello", "@" + strings.Repeat("😀", 16) + "\u2005hello", 1,
+			[]outbound.Mention{{ID: "wxid_carol", Name: strings.Repeat("😀", 40)}},
+		},
+		{
+			"a long name that the text has", "@" + strings.Repeat("长", 40), "@" + strings.Repeat("长", 40), 1,
+			[]outbound.Mention{{ID: "wxid_carol", Name: strings.Repeat("长", 40)}},
+		},
+		{"no room but for one", strings.Repeat("x", 1990), "@wxid_bob\u2005" + strings.Repeat("x", 1990), 1, []outbound.Mention{bob, alice}},
+		{"no room", strings.Repeat("x", 2000), strings.Repeat("x", 2000), 0, []outbound.Mention{alice, bob}},
 		{"twice the same", "hello", "@Alice\u2005hello", 1, []outbound.Mention{alice, {ID: alice.ID, Name: "Al"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := ipad.Content(outbound.Message{Text: tt.text, Mentions: tt.mentions}); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-			if got := ipad.Called(tt.mentions); len(got) != tt.called || got == nil {
-				t.Errorf("called: got %q, want %d", got, tt.called)
+			got, called := ipad.Content(outbound.Message{Text: tt.text, Mentions: tt.mentions})
+			if got != tt.want || len(called) != tt.called || called == nil {
+				t.Errorf("got %q, and %q called; want %q, and %d", got, called, tt.want, tt.called)
 			}
 		})
 	}
@@ -252,7 +264,7 @@ func TestManners(t *testing.T) {
 		}
 	}
 	l, counted := m.Pace("wxid_alice")
-	if m.MaxText() != 2000 || counted != "wxid_alice" || l.Account.Per != 1200*time.Millisecond || l.Account.Burst != 1 ||
+	if m.MaxText() != 1800 || counted != "wxid_alice" || l.Account.Per != 1200*time.Millisecond || l.Account.Burst != 1 ||
 		l.Recipient.Per != 2*time.Second || l.Recipient.Burst != 2 || l.Jitter != 500*time.Millisecond || l.Ramp != 10*time.Minute {
 		t.Errorf("got %d, %q, %+v", m.MaxText(), counted, l)
 	}

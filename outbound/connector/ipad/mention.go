@@ -1,11 +1,13 @@
 package ipad
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/imrelay/imrelay/outbound"
 )
@@ -26,31 +28,51 @@ func checkMention(id string) error {
 	return nil
 }
 
-// Called are the ids of those whom the message calls, each once; never nil.
-func Called(ms []outbound.Mention) []string {
-	ids := make([]string, 0, len(ms))
-	for _, m := range ms {
-		if !slices.Contains(ids, m.ID) {
-			ids = append(ids, m.ID)
+// Content is the text, after the names of those whom it calls and does not name, and the ids of those who are called with
+// it, each once; never nil. Who does not fit before the text is not called: it is better than to lose the text.
+func Content(m outbound.Message) (text string, called []string) {
+	var before strings.Builder
+	room := longest - units(m.Text)
+	called = make([]string, 0, len(m.Mentions))
+	for _, who := range m.Mentions {
+		if slices.Contains(called, who.ID) {
+			continue
 		}
+		if !named(m.Text, cmp.Or(who.Name, who.ID)) && !named(m.Text, shown(who)) {
+			call := "@" + shown(who) + "\u2005"
+			if units(call) > room {
+				continue
+			}
+			room -= units(call)
+			before.WriteString(call)
+		}
+		called = append(called, who.ID)
 	}
-	return ids
+	return before.String() + m.Text, called
 }
 
-// Content is the text, after the names of those whom it calls and does not name: WeChat shows a call only where the text
-// has "@" and the name.
-func Content(m outbound.Message) string {
-	var before strings.Builder
-	seen := make([]string, 0, len(m.Mentions))
-	for _, who := range m.Mentions {
-		name := "@" + who.ID
-		if who.Name != "" {
-			name = "@" + who.Name
+// shown is how the text names a member, cut off where it would take the text's room.
+func shown(m outbound.Mention) string {
+	name, n := cmp.Or(m.Name, m.ID), 0
+	for i, r := range name {
+		if n += max(1, utf16.RuneLen(r)); n > longestName {
+			return name[:i]
 		}
-		if !slices.Contains(seen, who.ID) && !strings.Contains(m.Text, name) {
-			fmt.Fprintf(&before, "%s\u2005", name)
-		}
-		seen = append(seen, who.ID)
 	}
-	return before.String() + m.Text
+	return name
+}
+
+// named says whether the text calls the name: a longer name that begins with it is another's.
+func named(text, name string) bool {
+	for {
+		_, rest, found := strings.Cut(text, "@"+name)
+		if !found {
+			return false
+		}
+		r, _ := utf8.DecodeRuneInString(rest)
+		if rest == "" || !unicode.In(r, unicode.L, unicode.N, unicode.M) && r != '_' && r != '-' {
+			return true
+		}
+		text = rest
+	}
 }

@@ -29,15 +29,13 @@
 //
 // # Mentions
 //
-// Who is called is in AtWxIDList, and WeChat shows it only where the text has "@" and the name: where it has not, that is
-// put before the text, with the space that WeChat's own clients write. Nobody can call everybody: such ids are refused,
-// as are those that could become several.
+// Who is called is in AtWxIDList; package ipad tells who can be, and how the text names them.
 //
 // # Pace
 //
 // No server announces a limit, and WeChat logs out who goes too fast. The pace is what other clients keep, and a bit
 // slower: one message each 1.2 seconds and up to half a second more, half as many to one recipient, and a quarter of
-// that at first in the ten minutes after a login. The longest text is 2000 UTF-16 units, which is our own cautious choice.
+// that at first in the ten minutes after a login. The longest text is 1800 UTF-16 units, so that names can be put before it.
 //
 // # What is not known
 //

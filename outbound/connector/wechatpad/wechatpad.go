@@ -117,8 +117,9 @@ func (c *Connector) request(ctx context.Context, m outbound.Message) (egress.Cal
 	if e := ipad.Check(m, c.Carry); e != nil {
 		return egress.Call{}, e
 	}
+	text, called := ipad.Content(m)
 	path, body, timeout := "/message/SendTextMessage", any(itemsBody{
-		[]item{{At: ipad.Called(m.Mentions), Image: []byte{}, Type: typeText, Text: ipad.Content(m), To: m.To}},
+		[]item{{At: called, Image: []byte{}, Type: typeText, Text: text, To: m.To}},
 	}), c.wire.Bound()
 	if len(m.Media) > 0 {
 		medium, e := ipad.Fetch(ctx, c.wire, m.Media[0])

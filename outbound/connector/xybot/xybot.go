@@ -154,8 +154,9 @@ func (c *Connector) request(ctx context.Context, m outbound.Message) (egress.Cal
 		return egress.Call{}, e
 	}
 	to := address{account{c.wire.Self}, m.To}
+	text, called := ipad.Content(m)
 	path, body, timeout := c.paths.text, any(textBody{
-		address: to, Content: ipad.Content(m), Type: typeText, At: strings.Join(ipad.Called(m.Mentions), ","),
+		address: to, Content: text, Type: typeText, At: strings.Join(called, ","),
 	}), c.wire.Bound()
 	if len(m.Media) > 0 {
 		medium, e := ipad.Fetch(ctx, c.wire, m.Media[0])

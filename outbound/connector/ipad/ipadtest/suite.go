@@ -84,6 +84,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("logins", h.logins)
 	t.Run("posts", h.posts)
 	t.Run("words", h.words)
+	t.Run("many mentions", h.manyMentions)
 	t.Run("timeouts", h.timeouts)
 	t.Run("fetching", h.fetching)
 	t.Run("calls nobody", h.nobody)
@@ -370,6 +371,26 @@ func (h Harness) words(t *testing.T) {
 			t.Errorf("%s: got %+v, want %v", words, e, want)
 		}
 	}
+}
+
+// manyMentions: the longest text with the most names is no longer than a call may be, and all who are called are named.
+func (h Harness) manyMentions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im := h.Server(Options{})
+		c := h.open(t, im)
+		m := outbound.Message{To: Room, Text: strings.Repeat("x", c.MaxText())}
+		for i := range 50 {
+			m.Mentions = append(m.Mentions, outbound.Mention{ID: fmt.Sprint("wxid_", i), Name: strings.Repeat("长", 256)})
+		}
+		if _, err := c.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		got := im.Sent()[0]
+		if n := c.Measure(got.Text); n > 2000 || len(got.Ats) != 5 || strings.Count(got.Text, "@") != 5 || !strings.HasSuffix(got.Text, m.Text) {
+			t.Errorf("got %d units, %d called; want at most 2000 with the whole text, and 5", n, len(got.Ats))
+		}
+	})
 }
 
 // asked takes every call for sent, and remembers the last.
