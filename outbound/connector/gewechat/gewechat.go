@@ -59,7 +59,7 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 		return outbound.Receipt{}, e
 	}
 	id, err := ipad.Ask(ctx, c.wire.Doer, r, func(a egress.Answer) (string, *outbound.SendError) {
-		if e := judge(a, c.hidden(m.Text)...); e != nil {
+		if e := judge(a, c.hidden(m)...); e != nil {
 			return "", e
 		}
 		return messageID(a.Body), nil
@@ -68,8 +68,12 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 }
 
 // hidden is what no error shows.
-func (c *Connector) hidden(text string) []string {
-	return []string{c.config.Token.Reveal(), c.config.URL, text}
+func (c *Connector) hidden(m outbound.Message) []string {
+	also := []string{c.config.Token.Reveal(), c.config.URL, c.config.AppID}
+	for _, medium := range m.Media {
+		also = append(also, fileName(medium))
+	}
+	return ipad.Hide(m, also...)
 }
 
 // Online implements [outbound.Checker].
@@ -79,7 +83,7 @@ func (c *Connector) Online(ctx context.Context) (bool, error) {
 		return false, e
 	}
 	in, err := ipad.Ask(ctx, c.wire.Doer, r, func(a egress.Answer) (string, *outbound.SendError) {
-		if e := judge(a, c.hidden("")...); e != nil {
+		if e := judge(a, c.hidden(outbound.Message{})...); e != nil {
 			return "", e
 		}
 		return loggedIn(a.Body)

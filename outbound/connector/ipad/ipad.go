@@ -146,6 +146,21 @@ func Check(msg outbound.Message, carry func(outbound.Media) error) *outbound.Sen
 	return nil
 }
 
+// Hide is what of the message is no word of the server's, and what else is not to be shown: an id or a file's name that an
+// answer repeats must not decide what the answer means.
+func Hide(m outbound.Message, also ...string) []string {
+	out := append([]string{m.Text, m.To, m.ReplyTo}, also...)
+	for _, who := range m.Mentions {
+		out = append(out, who.ID, who.Name, shown(who))
+	}
+	for _, medium := range m.Media {
+		out = append(out, medium.Name)
+	}
+	// The longest first: of a shorter one that is a part of it, the rest would stay.
+	slices.SortFunc(out, func(a, b string) int { return len(b) - len(a) })
+	return out
+}
+
 // Refuse is a refusal of our own, before anything is called.
 func Refuse(code string, err error) *outbound.SendError {
 	return &outbound.SendError{Reason: outbound.Rejected, Ours: true, Code: code, Detail: err.Error(), Err: err}

@@ -54,22 +54,22 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 		return outbound.Receipt{}, e
 	}
 	id, err := ipad.Ask(ctx, c.wire.Doer, r, func(a egress.Answer) (string, *outbound.SendError) {
-		return judge(a, c.hidden(m.Text)...)
+		return judge(a, c.hidden(m)...)
 	})
 	return outbound.Receipt{ID: id}, err
 }
 
 // hidden is what no error shows.
-func (c *Connector) hidden(text string) []string {
+func (c *Connector) hidden(m outbound.Message) []string {
 	key := c.config.Key.Reveal()
-	return []string{key, url.QueryEscape(key), c.config.URL, text}
+	return ipad.Hide(m, key, url.QueryEscape(key), c.config.URL)
 }
 
 // Online implements [outbound.Checker].
 func (c *Connector) Online(ctx context.Context) (bool, error) {
 	r := c.call(http.MethodGet, "/login/GetLoginStatus", nil)
 	state, err := ipad.Ask(ctx, c.wire.Doer, r, func(a egress.Answer) (string, *outbound.SendError) {
-		return loginState(a, c.hidden("")...)
+		return loginState(a, c.hidden(outbound.Message{})...)
 	})
 	return ipad.Online(state == online, err)
 }

@@ -84,14 +84,14 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 	if e != nil {
 		return outbound.Receipt{}, e
 	}
-	id, err := c.ask(ctx, r, m.Text)
+	id, err := c.ask(ctx, r, m)
 	return outbound.Receipt{ID: id}, err
 }
 
-// ask makes a call, and shows nobody the account's id, nor the text.
-func (c *Connector) ask(ctx context.Context, r egress.Call, text string) (string, error) {
+// ask makes the call for a message, and shows nobody the account's id, nor what is the message's.
+func (c *Connector) ask(ctx context.Context, r egress.Call, m outbound.Message) (string, error) {
 	return ipad.Ask(ctx, c.wire.Doer, r, func(a egress.Answer) (string, *outbound.SendError) {
-		return judge(a, c.base, c.wire.Self, text)
+		return judge(a, ipad.Hide(m, c.base, c.wire.Self)...)
 	})
 }
 
@@ -101,7 +101,7 @@ func (c *Connector) Online(ctx context.Context) (bool, error) {
 	if e != nil {
 		return false, e
 	}
-	_, err := c.ask(ctx, r, "")
+	_, err := c.ask(ctx, r, outbound.Message{})
 	return ipad.Online(true, err)
 }
 

@@ -84,6 +84,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("logins", h.logins)
 	t.Run("posts", h.posts)
 	t.Run("words", h.words)
+	t.Run("own words", h.ownWords)
 	t.Run("many mentions", h.manyMentions)
 	t.Run("timeouts", h.timeouts)
 	t.Run("fetching", h.fetching)
@@ -369,6 +370,28 @@ func (h Harness) words(t *testing.T) {
 		_, err := c.Send(t.Context(), hello())
 		if e := WantError(t, err); e.Reason != want {
 			t.Errorf("%s: got %+v, want %v", words, e, want)
+		}
+	}
+}
+
+// ownWords: a server that repeats what is the message's says nothing by it.
+func (h Harness) ownWords(t *testing.T) {
+	t.Parallel()
+	medium := h.Messages[len(h.Messages)-1]
+	named := medium.Media[0]
+	named.Name = "操作频繁.doc"
+	for words, m := range map[string]outbound.Message{
+		"设备已离线":                                {To: "wxid_alice", Text: "设备已离线"},
+		"send wxid to wxid_offline2008 failed": {To: "wxid_offline2008", Text: "wxid"},
+		"answer to offline_1 lost":             {To: "wxid_alice", Text: "hello", ReplyTo: "offline_1"},
+		"at wxid_offline lost":                 {To: Room, Text: "hello", Mentions: []outbound.Mention{{ID: "wxid_offline", Name: "Alice"}}},
+		"@参数错误 lost":                           {To: Room, Text: "hello", Mentions: []outbound.Mention{{ID: "wxid_alice", Name: "参数错误"}}},
+		"操作频繁.doc lost":                        {To: Room, Media: []outbound.Media{named}},
+	} {
+		c, _, _ := h.answering(t, fmt.Sprintf(h.Failed, Quote(words)))
+		_, err := c.Send(t.Context(), m)
+		if e := WantError(t, err); e.Reason != outbound.Uncertain || e.Offline {
+			t.Errorf("%s: got %+v, want unknown, and not offline", words, e)
 		}
 	}
 }
