@@ -7,7 +7,7 @@
 // Under the configured base: message/postText for a text, message/postImage, postFile and postVoice for a medium of its
 // own, message/postAppMsg for a reply that is to show what it answers, login/checkOnline to ask for the login. The
 // server fetches a medium from its URL by itself, so the URL must be within reach of the server. A voice message has to
-// say how long it plays, and is SILK. Videos are refused: the API wants a preview picture, which nobody gives us.
+// say how long it plays, and is SILK. Of a file's name, paths and controls are left out. Videos are refused: the API wants a preview picture, which nobody gives us.
 //
 // # What is sent, and what is not
 //

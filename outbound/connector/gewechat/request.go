@@ -1,12 +1,14 @@
 package gewechat
 
 import (
+	"cmp"
 	"encoding/xml"
 	"net/http"
 	"net/url"
 	"path"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector/ipad"
@@ -101,17 +103,38 @@ func (c *Connector) post(path string, body any) (egress.Call, *outbound.SendErro
 	}, e
 }
 
-// fileName is how the file is shown, which the API does not do without.
+// longestFileName is in characters; no system that the server runs on takes much more.
+const longestFileName = 80
+
+// fileName is how the file is shown, which the API does not do without. The server may make a file of that name.
 func fileName(m outbound.Media) string {
-	if m.Name != "" {
-		return m.Name
+	u, err := url.Parse(m.URL)
+	if err != nil {
+		u = &url.URL{}
 	}
-	if u, err := url.Parse(m.URL); err == nil {
-		if base := path.Base(u.Path); base != "." && base != "/" {
-			return base
+	return cmp.Or(lastName(m.Name), lastName(u.Path), "file")
+}
+
+// lastName is what of a path can only be a file's name: empty if nothing.
+func lastName(from string) string {
+	name := path.Base(strings.ReplaceAll(from, `\`, "/"))
+	name = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
 		}
+		return r
+	}, strings.ToValidUTF8(name, "")))
+	if strings.Trim(name, "./") == "" {
+		return ""
 	}
-	return "file"
+	runes, end := []rune(name), []rune(path.Ext(name))
+	if len(runes) <= longestFileName {
+		return name
+	}
+	if len(end) > longestFileName/2 {
+		end = nil
+	}
+	return string(runes[:longestFileName-len(end)]) + string(end)
 }
 
 // isNumber says whether it can be the id of a message that is to be quoted.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector/gewechat"
 	"github.com/imrelay/imrelay/relay/egress"
@@ -163,6 +165,36 @@ func TestCarry(t *testing.T) {
 			err := c.Carry(tt.m)
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestFileName: the server may make a file of that name.
+func TestFileName(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("长", 200)
+	tests := []struct{ name, given, url, want string }{
+		{"a name", "报告 1.pdf", "https://a.example/b.pdf", "报告 1.pdf"},
+		{"a path", "../../etc/cron.d/x", "https://a.example/b.pdf", "x"},
+		{"a path of Windows", `C:\Windows\x.exe`, "https://a.example/b.pdf", "x.exe"},
+		{"a path that ends in nothing", "../..", "https://a.example/b.pdf", "b.pdf"},
+		{"controls", "a\x00\r\n\u202egpj.exe\xff", "https://a.example/b.pdf", "agpj.exe"},
+		{"a long name", long + ".pdf", "https://a.example/b.pdf", strings.Repeat("长", 76) + ".pdf"},
+		{"a long end", "a." + long, "https://a.example/b.pdf", "a." + strings.Repeat("长", 78)},
+		{"a path in the URL", "", "https://a.example/..%2f..%2fetc%2fx", "x"},
+		{"nothing", "", "https://a.example/..", "file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var im recorder
+			m := outbound.Message{To: theRoom, Media: media("file", tt.url, tt.given, 0)}
+			if _, err := open(t, gewechat.Config{URL: base}, &im).Send(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			if got := gjson.GetBytes(im.call.Body, "fileName").Str; got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
