@@ -145,6 +145,8 @@ type call struct {
 	id      string
 	err     *SendError
 	verdict verdict
+	// probe says that it was to find out whether the account is logged in.
+	probe bool
 }
 
 // attempt makes one call in its place in the pace, once nothing is in its way. What has come in its way after it took the
@@ -186,11 +188,14 @@ func (s *Sender) goes(ctx context.Context, d *desk, j *job, m Message) (c call, 
 	if err := s.start(ctx, j); err != nil {
 		return call{}, false, err
 	}
-	if !d.through(a) {
+	ok, probe := d.through(a)
+	if !ok {
 		s.note(ctx, j)
 		return call{}, false, nil
 	}
-	return s.call(j, a.Connector, m), true, nil
+	c = s.call(j, a.Connector, m)
+	c.probe = probe
+	return c, true, nil
 }
 
 // call calls the IM. The caller's leaving does not end it.

@@ -39,13 +39,14 @@
 //
 // A connector that is [Paced] knows the pace of its IM; configured limits win over it key by key. On top of the rates a send
 // costs more, which makes the pause behind it longer: the jitter, at random; twice as much for each throttle, up to eight
-// times, halved every ten minutes; up to four times as much for a while after a login. In quiet hours nothing goes: callers
-// are told when they end, queued sends wait.
+// times, halved every ten minutes; up to four times as much for a while after a login. In quiet hours nothing goes but
+// the rest of a message that has begun: callers are told when they end, queued sends wait.
 //
 // Of an account that is logged out nothing is called. Callers are refused, queued sends stay in order, for a day. A
 // connector that is a [Checker] is asked every 30 s and more and more seldom, up to 5 min; else, or when it does not know,
-// one send finds out after 5 min, and later and later up to 30. All of this each process finds out for itself, and knows
-// nothing of it after a restart.
+// one send finds out after 30 s, the next after 5 min, and later and later up to 30. A message that comes in is a hint to
+// find out at once. Another connector begins anew. All of this each process finds out for itself, and knows nothing of it
+// after a restart.
 //
 // # Long texts
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -70,6 +71,8 @@ type desk struct {
 	throttled map[string]hold
 	lessons   lessons
 	presence  presence
+	// out is whether it is away, for who must not wait for mu.
+	out atomic.Bool
 	// changed is closed when less may be in the way than before.
 	changed chan struct{}
 	// fence, while not 0, is given to a probe at the head of every new line: the ledger may hold older sends.

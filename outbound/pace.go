@@ -86,16 +86,15 @@ func (d *desk) standstill(a account, now time.Time) hold {
 	return longest
 }
 
-// through says whether a call may be made now. While the account is logged out it is the one that finds out.
-func (d *desk) through(a account) bool {
+// through says whether a call may be made now. While the account is logged out it is a probe: the one that finds out.
+func (d *desk) through(a account) (ok, probe bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
 	if d.standstill(a, now).until.After(now) {
-		return false
+		return false, false
 	}
-	d.presence.probed(now)
-	return true
+	return true, d.presence.probed(now)
 }
 
 // stir wakes those who wait for something to be over.

@@ -11,9 +11,13 @@ const (
 	firstCheck = 30 * time.Second
 	lastCheck  = 5 * time.Minute
 	checkBound = 15 * time.Second
-	// Where nobody can be asked, one send finds out after firstProbe, the next ones later and later up to lastProbe.
-	firstProbe = 5 * time.Minute
+	// Where nobody can be asked, one send finds out after firstProbe, the next after nextProbe, and later and later up to
+	// lastProbe.
+	firstProbe = 30 * time.Second
+	nextProbe  = 5 * time.Minute
 	lastProbe  = 30 * time.Minute
+	// hintEvery is how often a hint that it is in makes somebody find out.
+	hintEvery = 30 * time.Second
 	// rampBegin is the part of its rate at which an account begins after a login.
 	rampBegin = 0.25
 )
@@ -28,8 +32,9 @@ const (
 // It is of this process: after a restart the first send finds out again, and there is no ramp.
 type presence struct {
 	away bool
-	// since is when away was changed last; zero: never.
-	since time.Time
+	// since is when away was changed last; zero: never. Calls that began before it, or before from, say nothing: from is
+	// when another connector took over.
+	since, from time.Time
 	// watched says that a goroutine asks; asks that it has somebody to ask.
 	watched, asks bool
 	// check is when it asks next, after so many times in vain.
@@ -38,7 +43,12 @@ type presence struct {
 	// probe, if not zero, is when a send may find out, after so many others.
 	probe  time.Time
 	probes int
+	// hinted is when there was a hint that it is in.
+	hinted time.Time
 }
+
+// stale says that a call which began then says nothing of now.
+func (p presence) stale(began time.Time) bool { return began.Before(p.since) || began.Before(p.from) }
 
 // hold is what being away means for a send.
 func (p presence) hold(now time.Time) hold {
@@ -70,12 +80,66 @@ func (p presence) slowness(ramp time.Duration, now time.Time) float64 {
 	return 1 / min(1, rampBegin+(1-rampBegin)*float64(in)/float64(ramp))
 }
 
-// probed takes note that a send finds out.
-func (p *presence) probed(now time.Time) {
+// later is when a send may find out, after so many others.
+func (p presence) later(now time.Time) time.Time {
+	if p.probes == 0 {
+		return now.Add(firstProbe)
+	}
+	return now.Add(min(nextProbe<<min(p.probes-1, 8), lastProbe))
+}
+
+// probed takes note that a send finds out, and says whether it does.
+func (p *presence) probed(now time.Time) bool {
 	if p.away {
 		p.probes++
-		p.probe = now.Add(min(firstProbe<<min(p.probes, 8), lastProbe))
+		p.probe = p.later(now)
 	}
+	return p.away
+}
+
+// unasked takes note that the send which was to find out did not: the IM was not asked.
+func (d *desk) unasked() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p := &d.presence; p.away && p.probes > 0 && !p.probe.IsZero() {
+		p.probes--
+		p.probe = time.Now()
+		d.stirred()
+	}
+}
+
+// hint takes note that it may be in: whoever can find out does so now.
+func (d *desk) hint() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, now := &d.presence, time.Now()
+	if !p.away || !p.hinted.IsZero() && now.Sub(p.hinted) < hintEvery {
+		return
+	}
+	p.hinted = now
+	if p.asks {
+		p.check = now
+	}
+	if !p.asks || !p.probe.IsZero() {
+		p.probe = now
+	}
+	d.stirred()
+}
+
+// renew takes note that another connector has taken over, or none: what is known is of the one before. It says whether it
+// was away.
+func (d *desk) renew() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := &d.presence
+	was := p.away
+	p.from = time.Now()
+	if was {
+		*p = presence{since: p.from, from: p.from, watched: p.watched}
+		d.out.Store(false)
+		d.stirred()
+	}
+	return was
 }
 
 // logOut takes note that the account was logged out when a call began. It says whether that is news, and whether somebody
@@ -83,14 +147,17 @@ func (p *presence) probed(now time.Time) {
 func (d *desk) logOut(began time.Time, asks bool) (news, watch bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.presence.away || began.Before(d.presence.since) {
+	if d.presence.away || d.presence.stale(began) {
 		return false, false
 	}
 	now := time.Now()
 	watch = !d.presence.watched
-	d.presence = presence{away: true, since: now, watched: true, asks: asks, check: now.Add(d.shaken(firstCheck))}
+	d.presence = presence{
+		away: true, since: now, from: d.presence.from, watched: true, asks: asks, check: now.Add(d.shaken(firstCheck)),
+	}
+	d.out.Store(true)
 	if !asks {
-		d.presence.probe = now.Add(firstProbe)
+		d.presence.probe = d.presence.later(now)
 	}
 	h := d.presence.hold(now)
 	for _, r := range d.rows {
@@ -103,19 +170,24 @@ func (d *desk) logOut(began time.Time, asks bool) (news, watch bool) {
 func (d *desk) logIn(began time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.presence.away || began.Before(d.presence.since) {
+	if !d.presence.away || d.presence.stale(began) {
 		return false
 	}
-	d.presence = presence{since: time.Now(), watched: d.presence.watched}
+	d.presence = presence{since: time.Now(), from: d.presence.from, watched: d.presence.watched}
+	d.out.Store(false)
 	d.stirred()
 	return true
 }
 
-// looked takes note that it is not known to be in; asked says that there was somebody to ask, known that he knew.
-func (d *desk) looked(asked, known bool) {
+// looked takes note that it was not known to be in when somebody began to ask; asked says that there was somebody, known
+// that he knew.
+func (d *desk) looked(began time.Time, asked, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := &d.presence
+	if !p.away || p.stale(began) {
+		return
+	}
 	now := time.Now()
 	p.asks = asked
 	p.checks++
@@ -124,7 +196,7 @@ func (d *desk) looked(asked, known bool) {
 	case known:
 		p.probe = time.Time{}
 	case p.probe.IsZero():
-		p.probe = now.Add(min(firstProbe<<min(p.probes, 8), lastProbe))
+		p.probe = p.later(now)
 	}
 }
 
@@ -162,6 +234,17 @@ func (s *Sender) Offline(account string) {
 func (s *Sender) Online(account string) {
 	if _, ok := s.table.Load().accounts[account]; ok {
 		s.loggedIn(s.desk(account), time.Now())
+	}
+}
+
+// Hint says that the account may be logged in: a message of it came in. If it is held to be out, the IM is asked, or the
+// next send finds out. It is quick when the account is in.
+func (s *Sender) Hint(account string) {
+	s.mu.Lock()
+	d := s.desks[account]
+	s.mu.Unlock()
+	if d != nil && d.out.Load() {
+		d.hint()
 	}
 }
 
@@ -205,9 +288,19 @@ func (s *Sender) checker(d *desk) Checker {
 	return c
 }
 
-// watch asks for the account until it is in or the Sender is closing.
+// renewed takes note that another connector has taken over the account, or none: its first send finds out anew.
+func (s *Sender) renewed(d *desk) {
+	if d.renew() {
+		s.tell(d)
+	}
+}
+
+// watch asks for the account until it is in, another's or gone, or the Sender is closing.
 func (s *Sender) watch(d *desk) {
 	for {
+		if _, ok := s.table.Load().accounts[d.account]; !ok {
+			s.renewed(d)
+		}
 		check, changed, away := d.watching()
 		if !away {
 			return
@@ -225,7 +318,7 @@ func (s *Sender) watch(d *desk) {
 			s.loggedIn(d, began)
 			continue
 		}
-		d.looked(c != nil, known)
+		d.looked(began, c != nil, known)
 	}
 }
 

@@ -52,6 +52,13 @@ func (im *outIM) Online(context.Context) (bool, error) {
 	return !time.Now().Before(im.until), nil
 }
 
+// questions are when it was asked.
+func (im *outIM) questions() []time.Time {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	return slices.Clone(im.asked)
+}
+
 // alarms writes down what it is told.
 type alarms struct {
 	mu   sync.Mutex
@@ -120,7 +127,7 @@ func TestALoggedOutAccountStandsStill(t *testing.T) {
 			r.lookup(id, outbound.StatusSent)
 		}
 		a.want(t, "raise wechat offline", "clear wechat offline")
-		if got, want := since(began, im.asked), []int{30, 90, 210, 450, 750}; !slices.Equal(got, want) {
+		if got, want := since(began, im.questions()), []int{30, 90, 210, 450, 750}; !slices.Equal(got, want) {
 			t.Errorf("asked after %v seconds, want %v", got, want)
 		}
 		for _, to := range []string{"wxid_0", "wxid_1"} {
@@ -167,11 +174,11 @@ func TestWhereNobodyCanBeAskedOneSendFindsOut(t *testing.T) {
 				calls := since(began, im.times())
 				// Those that were under way before the first answer was known do not count.
 				late := slices.DeleteFunc(calls, func(s int) bool { return s == 0 })
-				first := 300
+				first := 30
 				if _, asks := to.(outbound.Checker); asks {
-					first = 330 // it is only known after the first question
+					first = 60 // it is only known after the first question
 				}
-				want := []int{first, first + 600, first + 1800, first + 3600, first + 5400}
+				want := []int{first, first + 300, first + 900, first + 2100, first + 3900, first + 5700}
 				if !slices.Equal(late, want) {
 					t.Errorf("calls after %v seconds, want %v", late, want)
 				}
@@ -190,11 +197,11 @@ func TestWhereNobodyCanBeAskedOneSendFindsOut(t *testing.T) {
 func TestACallerFindsOutToo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		im := newOutIM(4 * time.Minute)
+		im := newOutIM(20 * time.Second)
 		r := newRig(t, im.fakeIM, half)
 		e := r.refused(request("hello"), outbound.CodeUpstreamUnavailable)
-		if e.RetryAfter != 5*time.Minute || e.Code.Status() != 503 {
-			t.Errorf("got %d, retry after %v; want 503, 5m", e.Code.Status(), e.RetryAfter)
+		if e.RetryAfter != 30*time.Second || e.Code.Status() != 503 {
+			t.Errorf("got %d, retry after %v; want 503, 30s", e.Code.Status(), e.RetryAfter)
 		}
 		pass(e.RetryAfter)
 		r.mustSend(request("hello"))
@@ -214,7 +221,7 @@ func TestThePushSaysSo(t *testing.T) {
 		r.Offline("wechat")
 		r.Offline("wechat")
 		id := r.enqueue(request("hello")).ID
-		pass(4 * time.Minute)
+		pass(20 * time.Second)
 		r.wantCalls(0)
 		began := time.Now()
 		r.Online("wechat")
@@ -275,6 +282,175 @@ func TestQueuedSendsDoNotWaitForEver(t *testing.T) {
 			}
 		}
 		r.wantCalls(0)
+	})
+}
+
+// TestAFalseAlarmIsSoonOver: an account that is in all the same stands still for half a minute at most.
+func TestAFalseAlarmIsSoonOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := &alarms{}
+		r := newRig(t, &fakeIM{}, withAlarm(a), half).running()
+		r.Offline("wechat")
+		id := r.enqueue(request("hello")).ID
+		pass(29 * time.Second)
+		r.lookup(id, outbound.StatusQueued)
+		pass(2 * time.Second)
+		r.lookup(id, outbound.StatusSent)
+		a.want(t, "raise wechat offline", "clear wechat offline")
+	})
+}
+
+// TestAHintMakesSomebodyFindOut: the one who can be asked, else a send; not with each message that comes in, and not where
+// the account is in.
+func TestAHintMakesSomebodyFindOut(t *testing.T) {
+	t.Parallel()
+	t.Run("a send", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			im := newOutIM(5 * time.Minute)
+			r := newRig(t, im.fakeIM, half).running()
+			r.Hint("wechat")
+			r.Hint("nobody")
+			r.enqueue(request("hello"))
+			pass(time.Second)
+			r.wantCalls(1)
+			for range 3 {
+				r.Hint("wechat")
+				pass(time.Second)
+			}
+			r.wantCalls(2)
+			pass(29 * time.Second)
+			r.Hint("wechat")
+			pass(time.Second)
+			r.wantCalls(3)
+			pass(4*time.Minute + 30*time.Second)
+			r.Hint("wechat")
+			pass(time.Second)
+			r.wantCalls(4)
+			r.Hint("wechat")
+			r.mustSend(request("more"))
+		})
+	})
+	t.Run("who can be asked", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			im := newOutIM(time.Hour)
+			im.answer = nil
+			r := newRig(t, im.fakeIM, half, withAccounts(outbound.Table{"wechat": {Connector: im}})).running()
+			r.Offline("wechat")
+			id := r.enqueue(request("hello")).ID
+			pass(10 * time.Second)
+			r.Hint("wechat")
+			pass(time.Second)
+			r.wantCalls(0)
+			im.mu.Lock()
+			im.until = time.Now()
+			im.mu.Unlock()
+			pass(30 * time.Second)
+			r.Hint("wechat")
+			synctest.Wait()
+			r.lookup(id, outbound.StatusSent)
+			if n := len(im.questions()); n != 2 {
+				t.Errorf("asked: got %d, want twice", n)
+			}
+		})
+	})
+}
+
+// TestAReloadBeginsAnew where the connector is another: nothing is held against it, and the alarm is over.
+func TestAReloadBeginsAnew(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		then func(before *outIM, next *fakeIM) outbound.Table
+		anew bool
+	}{
+		{"another connector", func(_ *outIM, next *fakeIM) outbound.Table {
+			return outbound.Table{"wechat": {Connector: next}}
+		}, true},
+		{"one that cannot be compared", func(_ *outIM, next *fakeIM) outbound.Table {
+			return outbound.Table{"wechat": {Connector: moodyIM{next, func() outbound.Limits { return outbound.Limits{} }}}}
+		}, true},
+		{"other limits", func(before *outIM, _ *fakeIM) outbound.Table {
+			return outbound.Table{"wechat": {Connector: before, Limits: outbound.Limits{MaxText: 5}}}
+		}, false},
+		{"no account", func(*outIM, *fakeIM) outbound.Table { return outbound.Table{} }, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				im, next, a := newOutIM(1000*time.Hour), &fakeIM{}, &alarms{}
+				r := newRig(t, im.fakeIM, half, withAlarm(a), withAccounts(outbound.Table{"wechat": {Connector: im}}))
+				r.refused(request("one"), outbound.CodeUpstreamUnavailable)
+				pass(40 * time.Second)
+				asked, table := len(im.questions()), tt.then(im, next)
+				r.Reload(table)
+				if !tt.anew {
+					a.want(t, "raise wechat offline")
+					r.refused(request("two"), outbound.CodeUpstreamUnavailable)
+					r.wantCalls(1)
+					return
+				}
+				a.want(t, "raise wechat offline", "clear wechat offline")
+				if len(table) > 0 {
+					r.mustSend(request("two"))
+				}
+				pass(time.Hour)
+				if n := len(im.questions()) - asked; n != 0 {
+					t.Errorf("the one before was asked %d times more, want none", n)
+				}
+				a.want(t, "raise wechat offline", "clear wechat offline")
+			})
+		})
+	}
+}
+
+// TestAnAnswerOfTheOneBeforeSaysNothing: a call that began before the reload does not log the next connector out.
+func TestAnAnswerOfTheOneBeforeSaysNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		old, a := &fakeIM{takes: 2 * time.Second, answer: script(loggedOut())}, &alarms{}
+		next := &fakeIM{}
+		r := newRig(t, old, withAlarm(a))
+		var wg sync.WaitGroup
+		wg.Go(func() { r.mustSend(request("hello")) })
+		pass(time.Second)
+		r.Reload(outbound.Table{"wechat": {Connector: next}})
+		wg.Wait()
+		a.want(t)
+	})
+}
+
+// TestAReloadOfOneThatIsOutToo: the first send finds out, and the alarm is raised again.
+func TestAReloadOfOneThatIsOutToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		im, next, a := newOutIM(time.Hour), newOutIM(time.Hour), &alarms{}
+		r := newRig(t, im.fakeIM, half, withAlarm(a), withAccounts(outbound.Table{"wechat": {Connector: im}}))
+		r.Offline("wechat")
+		r.Reload(outbound.Table{"wechat": {Connector: next}})
+		r.refused(request("hello"), outbound.CodeUpstreamUnavailable)
+		a.want(t, "raise wechat offline", "clear wechat offline", "raise wechat offline")
+		pass(31 * time.Second)
+		if len(im.questions()) != 0 || len(next.questions()) != 1 {
+			t.Errorf("asked: got %d and %d times, want the next one once", len(im.questions()), len(next.questions()))
+		}
+	})
+}
+
+// TestWhoDidNotAskFoundNothingOut: a refusal of ours leaves it to the next send.
+func TestWhoDidNotAskFoundNothingOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ours := &outbound.SendError{Reason: outbound.Rejected, Ours: true, Code: "media"}
+		r := newRig(t, &fakeIM{answer: script(loggedOut(), ours)}, half)
+		r.refused(request("one"), outbound.CodeUpstreamUnavailable)
+		pass(31 * time.Second)
+		r.refused(request("two"), outbound.CodeUpstreamRejected)
+		r.mustSend(request("three"))
+		r.wantCalls(3)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -210,7 +211,8 @@ func (a account) to(recipient string) account {
 	return a
 }
 
-// Reload takes over new accounts and limits at once. Sends under way go on, with the new ones from their next step.
+// Reload takes over new accounts and limits at once. Sends under way go on, with the new ones from their next step. An
+// account that was logged out is no longer, with its alarm, if its connector is another: the first send finds out anew.
 func (s *Sender) Reload(t Table) {
 	next := &table{accounts: make(map[string]account, len(t))}
 	for name, a := range t {
@@ -229,10 +231,19 @@ func (s *Sender) Reload(t Table) {
 		}
 		next.accounts[name] = in
 	}
-	s.table.Store(next)
+	before := s.table.Swap(next)
 	for _, d := range s.allDesks() {
+		if !same(before.accounts[d.account].Connector, next.accounts[d.account].Connector) {
+			s.renewed(d)
+		}
 		d.stir()
 	}
+}
+
+// same says that two connectors are one.
+func same(a, b Connector) bool {
+	v := reflect.ValueOf(a)
+	return v.IsValid() && v.Comparable() && a == b
 }
 
 // desk returns the account's lines. They outlive a reload.

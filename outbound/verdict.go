@@ -87,6 +87,8 @@ func (s *Sender) judge(d *desk, j *job, c call, t *try) verdict {
 // heard takes note of what a failed call says about the account's being logged in.
 func (s *Sender) heard(d *desk, c call) {
 	switch {
+	case c.err.Ours && c.probe:
+		d.unasked()
 	case c.err.Ours:
 	case c.err.Offline:
 		s.loggedOut(d, c.began)
