@@ -146,21 +146,22 @@ func TestPad(t *testing.T) {
 func each() ([]outbound.Message, []ipadtest.Sent) {
 	image, file := "https://a.example/b.png", "https://a.example/b.pdf"
 	voice := "https://a.example/b.silk"
-	return []outbound.Message{
-			{Text: "hello"},
-			{Text: "hello", Mentions: []outbound.Mention{{ID: "wxid_alice", Name: "Alice"}}},
-			{Text: "a <b> & c", ReplyTo: ipadtest.ID},
-			{Media: media("image", image, "", 0)},
-			{Media: media("file", file, "", 0)},
-			{Media: media("voice", voice, "", 2540)},
-		}, []ipadtest.Sent{
-			{Type: "text", Text: "hello"},
-			{Type: "text", Text: "@Alice\u2005hello", Ats: []string{"wxid_alice"}},
-			{Type: "app", Text: reply("a &lt;b&gt; &amp; c", ipadtest.ID)},
-			{Type: "image", Text: image},
-			{Type: "file", Text: file, Name: "b.pdf"},
-			{Type: "voice", Text: voice, Millis: 2540},
-		}
+	messages := []outbound.Message{
+		{Text: "hello"},
+		{Text: "hello", Mentions: []outbound.Mention{{ID: "wxid_alice", Name: "Alice"}}},
+		{Text: "a <b> & c", ReplyTo: ipadtest.ID},
+		{Media: media("image", image, "", 0)},
+		{Media: media("file", file, "", 0)},
+		{Media: media("voice", voice, "", 2540)},
+	}
+	return messages, []ipadtest.Sent{
+		{Type: "text", Text: "hello"},
+		{Type: "text", Text: "@Alice\u2005hello", Ats: []string{"wxid_alice"}},
+		{Type: "app", Text: reply("a &lt;b&gt; &amp; c", ipadtest.ID)},
+		{Type: "image", Text: image},
+		{Type: "file", Text: file, Name: "b.pdf"},
+		{Type: "voice", Text: voice, Millis: 2540},
+	}
 }
 
 // ids are those of the data of answers that tell of a sent message.

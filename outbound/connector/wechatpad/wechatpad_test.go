@@ -133,17 +133,18 @@ func TestPad(t *testing.T) {
 
 // each is a message of each kind, and what arrives of it.
 func each() ([]outbound.Message, []ipadtest.Sent) {
-	return []outbound.Message{
-			{Text: "hello"},
-			{Text: "hello", Mentions: []outbound.Mention{{ID: "wxid_alice", Name: "Alice"}}},
-			{Media: []outbound.Media{{Type: "image", URL: "data:image/png;base64," + b64(ipadtest.PNG)}}},
-			{Media: []outbound.Media{{Type: "voice", URL: "data:audio/silk;base64," + b64(ipadtest.Silk), Millis: 2540}}},
-		}, []ipadtest.Sent{
-			{Type: "text", Text: "hello", Ats: []string{}},
-			{Type: "text", Text: "@Alice\u2005hello", Ats: []string{"wxid_alice"}},
-			{Type: "image", Medium: []byte(ipadtest.PNG)},
-			{Type: "voice", Medium: []byte(ipadtest.Silk), Millis: 3000},
-		}
+	messages := []outbound.Message{
+		{Text: "hello"},
+		{Text: "hello", Mentions: []outbound.Mention{{ID: "wxid_alice", Name: "Alice"}}},
+		{Media: []outbound.Media{{Type: "image", URL: "data:image/png;base64," + b64(ipadtest.PNG)}}},
+		{Media: []outbound.Media{{Type: "voice", URL: "data:audio/silk;base64," + b64(ipadtest.Silk), Millis: 2540}}},
+	}
+	return messages, []ipadtest.Sent{
+		{Type: "text", Text: "hello", Ats: []string{}},
+		{Type: "text", Text: "@Alice\u2005hello", Ats: []string{"wxid_alice"}},
+		{Type: "image", Medium: []byte(ipadtest.PNG)},
+		{Type: "voice", Medium: []byte(ipadtest.Silk), Millis: 3000},
+	}
 }
 
 // ids are those of answers that tell of a sent message.

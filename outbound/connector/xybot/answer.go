@@ -51,7 +51,8 @@ func meaning(code, said string) outbound.SendError {
 	}
 	e, ok := ipad.Meaning(said)
 	switch {
-	case slices.Contains(codesRejected, code) && !(ok && e.Reason == outbound.Uncertain):
+	case ok && e.Reason == outbound.Uncertain:
+	case slices.Contains(codesRejected, code):
 		return outbound.SendError{Reason: outbound.Rejected}
 	case ok:
 		return e
