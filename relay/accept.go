@@ -17,6 +17,9 @@ import (
 // storeRetryAfter is what a sender is told to wait when the store cannot take its message.
 const storeRetryAfter = 2 * time.Second
 
+// presenceAge is how old the IM's word on an account may be to be believed.
+const presenceAge = 2 * time.Minute
+
 // AcceptorOptions are what an Acceptor is made of.
 type AcceptorOptions struct {
 	// Queue takes the events.
@@ -27,8 +30,11 @@ type AcceptorOptions struct {
 	Brake *Brake
 	// Router is the first configuration.
 	Router *Router
-	// Presence is told when the IM says that an account is logged in, or out; nil: nobody wants to know.
+	// Presence is told when the IM says that an account is logged in, or out, unless that is old; nil: nobody wants to know.
 	Presence func(account string, online bool)
+	// Heard is told of an account whose messages come in, which hints that it is logged in. It must be quick; nil: nobody
+	// wants to know.
+	Heard func(account string)
 	// Meter counts.
 	Meter Meter
 	// Log gets one line an event.
@@ -41,6 +47,7 @@ type Acceptor struct {
 	disp   *Dispatcher
 	brake  *Brake
 	tell   func(account string, online bool)
+	heard  func(account string)
 	meter  Meter
 	log    *zap.Logger
 	router atomic.Pointer[Router]
@@ -48,9 +55,14 @@ type Acceptor struct {
 
 // NewAcceptor returns an acceptor for the router's accounts.
 func NewAcceptor(o AcceptorOptions) *Acceptor {
-	a := &Acceptor{queue: o.Queue, disp: o.Dispatcher, brake: o.Brake, tell: o.Presence, meter: o.Meter, log: o.Log}
+	a := &Acceptor{
+		queue: o.Queue, disp: o.Dispatcher, brake: o.Brake, tell: o.Presence, heard: o.Heard, meter: o.Meter, log: o.Log,
+	}
 	if a.tell == nil {
 		a.tell = func(string, bool) {}
+	}
+	if a.heard == nil {
+		a.heard = func(string) {}
 	}
 	a.router.Store(o.Router)
 	return a
@@ -88,18 +100,32 @@ func (a *Acceptor) Accept(ctx context.Context, p Post) (Acceptance, error) {
 	arrivals := make([]arrival, len(envelopes))
 	for i, e := range envelopes {
 		arrivals[i] = a.arrive(router, account, p, e)
-		if e.Meta && (e.Kind == KindOffline || e.Kind == KindOnline) {
-			a.tell(p.Account, e.Kind == KindOnline)
-		}
 	}
 	defer a.watch(arrivals, p)()
 	if err := a.put(ctx, arrivals); err != nil {
 		return Acceptance{}, err
 	}
+	a.presence(p.Account, arrivals, began)
 	for i := range arrivals {
 		a.note(p, &arrivals[i], began)
 	}
 	return a.answer(ctx, p, arrivals, began), nil
+}
+
+// presence tells what the post says of the account's being logged in, in its order. What is old, or was there before, says
+// nothing of now.
+func (a *Acceptor) presence(account string, arrivals []arrival, now time.Time) {
+	for i := range arrivals {
+		x := &arrivals[i]
+		e := &x.envelope
+		switch {
+		case !e.At.IsZero() && now.Sub(e.At) > presenceAge:
+		case e.Meta && (e.Kind == KindOffline || e.Kind == KindOnline):
+			a.tell(account, e.Kind == KindOnline)
+		case !e.Meta && x.ignored == "" && x.placed.Fresh:
+			a.heard(account)
+		}
+	}
 }
 
 // arrive screens and routes one message and makes its job.
