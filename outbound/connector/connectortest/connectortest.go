@@ -4,6 +4,7 @@
 package connectortest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,6 +50,8 @@ type Refusal struct {
 type Harness struct {
 	// New makes the connector.
 	New func(t *testing.T, s Setup) outbound.Connector
+	// To is a recipient as the IM names one; default wxid_alice.
+	To string
 	// Sent is the IM's answer to a sent message with the id, which is given as JSON: a number or a string.
 	Sent func(id string) string
 	// IDs are ids in the IM's form; empty: 64-bit numbers, and texts.
@@ -66,8 +70,8 @@ const (
 )
 
 // message is what the suite sends.
-func message() outbound.Message {
-	return outbound.Message{Account: "wechat", To: "wxid_alice", Text: theText, RequestID: "msg_0193"}
+func (s suite) message() outbound.Message {
+	return outbound.Message{Account: "wechat", To: cmp.Or(s.To, "wxid_alice"), Text: theText, RequestID: "msg_0193"}
 }
 
 // fake is the IM.
@@ -85,6 +89,7 @@ type suite struct {
 func Run(t *testing.T, h Harness) {
 	t.Helper()
 	s := suite{h}
+	t.Run("a pointer", s.pointer)
 	t.Run("sent", s.sent)
 	t.Run("statuses", s.statuses)
 	t.Run("refusals", s.refusals)
@@ -120,6 +125,15 @@ func (s suite) connector(t *testing.T, url string, timeout time.Duration) outbou
 	return s.New(t, Setup{URL: url, Secret: theSecret, Timeout: timeout})
 }
 
+// pointer: connectors are compared, and must not be taken for another that was made of the same.
+func (s suite) pointer(t *testing.T) {
+	t.Parallel()
+	c := s.connector(t, "http://127.0.0.1:1", time.Second)
+	if kind := reflect.TypeOf(c).Kind(); kind != reflect.Pointer {
+		t.Errorf("got a %v, want a pointer", kind)
+	}
+}
+
 func answer(status int, header http.Header, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		maps.Copy(w.Header(), header)
@@ -132,7 +146,7 @@ func answer(status int, header http.Header, body string) http.HandlerFunc {
 // try sends once, and wants the reason and exactly so many calls.
 func (s suite) try(t *testing.T, im *fake, want outbound.Reason) outbound.SendError {
 	t.Helper()
-	r, err := s.connector(t, im.URL, 5*time.Second).Send(t.Context(), message())
+	r, err := s.connector(t, im.URL, 5*time.Second).Send(t.Context(), s.message())
 	e := wantReason(t, r, err, want)
 	if n := im.calls.Load(); n != 1 {
 		t.Errorf("calls of one Send: got %d, want 1", n)
@@ -159,7 +173,7 @@ func (s suite) sent(t *testing.T) {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
 			im := s.start(t, answer(http.StatusOK, nil, s.Sent(id)))
-			got, err := s.connector(t, im.URL, 5*time.Second).Send(t.Context(), message())
+			got, err := s.connector(t, im.URL, 5*time.Second).Send(t.Context(), s.message())
 			if err != nil {
 				t.Fatalf("send: %v", err)
 			}
@@ -234,12 +248,12 @@ func (s suite) notSent(t *testing.T) {
 		}
 		addr := ln.Addr().String()
 		ln.Close()
-		r, err := s.connector(t, "http://"+addr, time.Second).Send(t.Context(), message())
+		r, err := s.connector(t, "http://"+addr, time.Second).Send(t.Context(), s.message())
 		wantReason(t, r, err, outbound.NotSent)
 	})
 	t.Run("no such host", func(t *testing.T) {
 		t.Parallel()
-		r, err := s.connector(t, "http://im.invalid", time.Second).Send(t.Context(), message())
+		r, err := s.connector(t, "http://im.invalid", time.Second).Send(t.Context(), s.message())
 		wantReason(t, r, err, outbound.NotSent)
 	})
 	t.Run("context over", func(t *testing.T) {
@@ -247,7 +261,7 @@ func (s suite) notSent(t *testing.T) {
 		im := s.start(t, answer(http.StatusOK, nil, s.Sent("1")))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		r, err := s.connector(t, im.URL, time.Second).Send(ctx, message())
+		r, err := s.connector(t, im.URL, time.Second).Send(ctx, s.message())
 		wantReason(t, r, err, outbound.NotSent)
 		if n := im.calls.Load(); n != 0 {
 			t.Errorf("calls: got %d, want 0", n)
@@ -288,14 +302,14 @@ func (s suite) uncertain(t *testing.T) {
 	t.Run("too slow", func(t *testing.T) {
 		t.Parallel()
 		im := s.start(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		r, err := s.connector(t, im.URL, 300*time.Millisecond).Send(t.Context(), message())
+		r, err := s.connector(t, im.URL, 300*time.Millisecond).Send(t.Context(), s.message())
 		wantReason(t, r, err, outbound.Uncertain)
 	})
 	t.Run("dripping", func(t *testing.T) {
 		t.Parallel()
 		im := s.start(t, drip)
 		began := time.Now()
-		r, err := s.connector(t, im.URL, 500*time.Millisecond).Send(t.Context(), message())
+		r, err := s.connector(t, im.URL, 500*time.Millisecond).Send(t.Context(), s.message())
 		wantReason(t, r, err, outbound.Uncertain)
 		if took := time.Since(began); took > 4*time.Second {
 			t.Errorf("gave up after %v, want about 500ms", took)
@@ -339,7 +353,7 @@ func (s suite) bounded(t *testing.T) {
 					}
 				}
 			})
-			_, err := s.connector(t, im.URL, 10*time.Second).Send(t.Context(), message())
+			_, err := s.connector(t, im.URL, 10*time.Second).Send(t.Context(), s.message())
 			if n := written.Load(); n > 64<<20 {
 				t.Errorf("read about %d bytes, want it to stop early", n)
 			}
@@ -361,7 +375,7 @@ func (s suite) hiding(t *testing.T) {
 				words := fmt.Sprintf("%s sent %s to %s%s", theSecret, theText, im.URL, r.URL)
 				answer(status, nil, fmt.Sprintf(`{"ok":false,"error":%q,"message":%q}`, words, words))(w, r)
 			})
-			_, err := s.connector(t, im.URL, 5*time.Second).Send(t.Context(), message())
+			_, err := s.connector(t, im.URL, 5*time.Second).Send(t.Context(), s.message())
 			if err != nil {
 				wantHidden(t, err, im.URL)
 			}
@@ -369,7 +383,7 @@ func (s suite) hiding(t *testing.T) {
 	}
 	t.Run("refused", func(t *testing.T) {
 		t.Parallel()
-		_, err := s.connector(t, "http://127.0.0.1:1/"+theSecret, time.Second).Send(t.Context(), message())
+		_, err := s.connector(t, "http://127.0.0.1:1/"+theSecret, time.Second).Send(t.Context(), s.message())
 		wantHidden(t, err, "127.0.0.1:1/")
 	})
 }
@@ -392,7 +406,7 @@ func (s suite) contextEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	r, err := s.connector(t, im.URL, time.Minute).Send(ctx, message())
+	r, err := s.connector(t, im.URL, time.Minute).Send(ctx, s.message())
 	wantReason(t, r, err, outbound.Uncertain)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("returned after %v, want at the end of its context", took)
@@ -406,7 +420,7 @@ func (s suite) concurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if _, err := c.Send(t.Context(), message()); err != nil {
+			if _, err := c.Send(t.Context(), s.message()); err != nil {
 				t.Errorf("send: %v", err)
 			}
 		})

@@ -18,14 +18,6 @@ import (
 	"github.com/imrelay/imrelay/relay/secret"
 )
 
-// addressed sends to a recipient of OneBot's what the suite sends to somebody.
-type addressed struct{ outbound.Connector }
-
-func (a addressed) Send(ctx context.Context, m outbound.Message) (outbound.Receipt, error) {
-	m.To = "private:1686812345"
-	return a.Connector.Send(ctx, m)
-}
-
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	connectortest.Run(t, connectortest.Harness{
@@ -33,8 +25,9 @@ func TestConformance(t *testing.T) {
 			t.Helper()
 			w, _ := wire(t)
 			w.Timeout = s.Timeout
-			return addressed{open(t, onebot.Config{URL: s.URL, Token: secret.New(s.Secret)}, w)}
+			return open(t, onebot.Config{URL: s.URL, Token: secret.New(s.Secret)}, w)
 		},
+		To: "private:1686812345",
 		Sent: func(id string) string {
 			return fmt.Sprintf(`{"status":"ok","retcode":0,"data":{"message_id":%s},"message":"","wording":"","echo":null}`, id)
 		},
@@ -189,6 +182,8 @@ func TestRefusedBeforehand(t *testing.T) {
 		{"media", media("image", "base64://AAAA")},
 		{"media", media("image", "/etc/passwd")},
 		{"media", media("image", "http:///x")},
+		{"media", media("image", "http://169.254.169.254/latest/meta-data")},
+		{"media", media("image", "http://2852039166/latest/meta-data")},
 		{"media", media("sticker", "http://x.example/a")},
 		{"empty", outbound.Message{To: "group:1"}},
 	}
@@ -220,6 +215,27 @@ func TestTheTokensAlarm(t *testing.T) {
 	world.Raise("token", "from before")
 	if _, err := right.Send(t.Context(), outbound.Message{To: "group:1", Text: "a"}); err != nil || world.alarm("token") {
 		t.Errorf("got %v, alarm %v; want sent and none", err, world.alarm("token"))
+	}
+}
+
+// TestSecretsInTheAddress: an implementation that repeats what it was shown shows it to nobody else.
+func TestSecretsInTheAddress(t *testing.T) {
+	t.Parallel()
+	fake := onebottest.New(t, onebottest.Options{Token: "query+token"})
+	server := httptest.NewServer(fake)
+	t.Cleanup(server.Close)
+	w, _ := wire(t)
+	url := strings.Replace(server.URL, "http://", "http://me:pass-word@", 1) + "?access_token=query%2Btoken"
+	c := open(t, onebot.Config{URL: url}, w)
+	fake.Answers(func(onebottest.Action) onebottest.Answer {
+		return onebottest.Answer{JSON: `{"status":"failed","retcode":1200,"message":"query+token query%2Btoken pass-word"}`}
+	})
+	_, err := c.Send(t.Context(), outbound.Message{To: "group:1", Text: "hello"})
+	words := wantReason(t, err, outbound.Rejected, "1200")
+	for _, secret := range []string{"query", "pass-word"} {
+		if strings.Contains(words, secret) {
+			t.Errorf("got %q, want no %q", words, secret)
+		}
 	}
 }
 
@@ -255,7 +271,7 @@ func TestAbilities(t *testing.T) {
 	for _, c := range []onebot.Config{
 		{URL: "http://x.example:3000"}, {URL: "wss://x.example/?access_token=x"}, {Reverse: true, Markdown: "keep"},
 	} {
-		made := open(t, c, connector.Wire{})
+		made := open(t, c, connector.Wire{Self: theSelf})
 		if m := made.(outbound.Measured); m.MaxText() != 3000 || m.Measure("长a") != 2 {
 			t.Errorf("measured: got %d of %d", m.Measure("长a"), m.MaxText())
 		}
@@ -292,11 +308,13 @@ func TestNewRefuses(t *testing.T) {
 		{"events only", onebot.Config{URL: "ws://x.example/event"}, "url: want the address without"},
 		{"calls only", onebot.Config{URL: "ws://x.example/api/"}, "url: want the address without"},
 		{"markdown", onebot.Config{URL: "ws://x.example/", Markdown: "html"}, "markdown: want"},
+		{"reverse for whoever comes", onebot.Config{Reverse: true}, "self: ims.<name>.self must be set"},
 		{
 			"reverse with all else",
 			onebot.Config{URL: "ws://x.example/", Token: secret.New("tok-1"), Reverse: true, Markdown: "x"},
 			"markdown: want plain or keep\nurl: want none with reverse, the implementation connects to the relay\n" +
-				"token: want none with reverse, the token of the IM account is checked",
+				"token: want none with reverse, the token of the IM account is checked\n" +
+				"self: ims.<name>.self must be set with reverse: it is who may connect",
 		},
 	}
 	for _, tt := range tests {
