@@ -20,6 +20,10 @@ type call struct {
 
 // ask makes one call on the link. When it is not answered, the link is looked at.
 func (l *link) ask(ctx context.Context, a action) ([]byte, error) {
+	if !l.begin() {
+		return nil, notSent(codeNotConnected, errReplaced)
+	}
+	defer l.over()
 	answer, err := l.exchange(ctx, a)
 	if e, ok := errors.AsType[*outbound.SendError](err); ok && e.Reason == outbound.Uncertain {
 		notify(l.unsure)
@@ -87,7 +91,7 @@ func (l *link) write(ctx context.Context, a action, echo string) error {
 	return nil
 }
 
-// lost is what the end of the link means for a call. Whose token is not accepted is not listened to.
+// lost is what the end of the link means for a call. Whose token was not accepted from the beginning was never listened to.
 func (l *link) lost(written bool) error {
 	why := l.reason()
 	switch {

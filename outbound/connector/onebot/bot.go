@@ -15,6 +15,7 @@ import (
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector"
 	"github.com/imrelay/imrelay/outbound/markdown"
+	"github.com/imrelay/imrelay/relay/egress"
 )
 
 // longestText is what QQ takes as one message with a good conscience; its own bound depends on what else is in it.
@@ -126,8 +127,12 @@ func (bot) Carry(m outbound.Media) error {
 	if _, ok := carried[m.Type]; !ok {
 		return fmt.Errorf("media of type %q is not carried; want image, voice, video or file", connector.Clean(m.Type, 20))
 	}
-	if u, err := url.Parse(m.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	u, err := url.Parse(m.URL)
+	switch {
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return errors.New("media has to be at an http or https URL")
+	case egress.Metadata(u.Hostname()):
+		return errors.New("media cannot be where clouds keep credentials")
 	}
 	return nil
 }

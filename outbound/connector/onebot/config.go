@@ -1,7 +1,9 @@
 package onebot
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -19,8 +21,8 @@ type Config struct {
 	// Token is the implementation's access token, sent as "Authorization: Bearer <token>"; empty: no such header. With
 	// reverse the account's own token is what is checked, and this one has to be empty.
 	Token secret.Text `yaml:"token"`
-	// Reverse lets the implementation connect to the account's inbound path by WebSocket. There is no url then. Default
-	// false.
+	// Reverse lets the implementation connect to the account's inbound path by WebSocket. There is no url then, and the
+	// account's self has to be set: no other account may connect there, for replies would leave from it. Default false.
 	Reverse bool `yaml:"reverse"`
 	// Markdown is what becomes of the marks in a text: plain takes them out, since QQ would show them; keep leaves them.
 	// Default plain.
@@ -40,6 +42,10 @@ func New(c Config, w connector.Wire) (outbound.Connector, error) {
 	if c.Reverse && !c.Token.IsZero() {
 		wrong = append(wrong, errors.New("token: want none with reverse, the token of the IM account is checked"))
 	}
+	if c.Reverse && w.Self == "" {
+		wrong = append(wrong, fmt.Errorf("self: ims.%s.self must be set with reverse: it is who may connect",
+			cmp.Or(w.Account, "<name>")))
+	}
 	u, err := url.Parse(c.URL)
 	if !c.Reverse {
 		wrong = append(wrong, checkURL(u, err))
@@ -47,7 +53,7 @@ func New(c Config, w connector.Wire) (outbound.Connector, error) {
 	if err := errors.Join(wrong...); err != nil {
 		return nil, err
 	}
-	b := bot{wire: w, keep: c.Markdown == "keep", hide: []string{c.Token.Reveal(), c.URL}}
+	b := bot{wire: w, keep: c.Markdown == "keep", hide: append(secrets(u), c.Token.Reveal(), c.URL)}
 	switch {
 	case c.Reverse:
 		return newHost(b), nil
@@ -67,6 +73,19 @@ func checkURL(u *url.URL, err error) error {
 		return errors.New("url: want the address without /api or /event: one connection is for both")
 	}
 	return nil
+}
+
+// secrets are the parts of the address that nobody should see: what shows the implementation who calls.
+func secrets(u *url.URL) (out []string) {
+	for _, values := range u.Query() {
+		for _, v := range values {
+			out = append(out, v, url.QueryEscape(v))
+		}
+	}
+	if password, ok := u.User.Password(); ok {
+		out = append(out, password)
+	}
+	return out
 }
 
 func isSocket(u *url.URL) bool { return u.Scheme == "ws" || u.Scheme == "wss" }

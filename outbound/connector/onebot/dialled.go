@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/imrelay/imrelay/outbound"
+	"github.com/imrelay/imrelay/outbound/connector"
 )
 
 // alarmAway is raised while the connection stays away.
@@ -28,6 +29,8 @@ type dialled struct {
 	all, one string
 	links    links
 	intake   *intake
+	// reached is told when a connection for a call could be made.
+	reached chan struct{}
 }
 
 var (
@@ -36,7 +39,10 @@ var (
 )
 
 func newDialled(b bot, u *url.URL, header http.Header) *dialled {
-	d := &dialled{bot: b, times: usual, header: header, all: u.String(), one: u.String(), intake: newIntake(b.wire, usual)}
+	d := &dialled{
+		bot: b, times: usual, header: header, all: u.String(), one: u.String(), intake: newIntake(b.wire, usual),
+		reached: make(chan struct{}, 1),
+	}
 	if u.Path == "" || u.Path == "/" {
 		d.one = u.JoinPath("api").String()
 	}
@@ -44,17 +50,19 @@ func newDialled(b bot, u *url.URL, header http.Header) *dialled {
 	return d
 }
 
-// Run implements [outbound.Resident].
+// Run implements [outbound.Resident]. When ctx ends, the calls under way are answered first; later ones open a connection
+// of their own.
 func (d *dialled) Run(ctx context.Context) {
 	d.intake.open()
 	var open sync.WaitGroup
 	defer func() {
 		d.wire.Alarm.Clear(alarmAway)
-		d.intake.hurry()
+		events := d.intake.hurry()
+		d.links.end(errStopped, d.wire.Bound())
 		open.Wait()
-		d.intake.finish()
+		d.intake.finish(events)
 	}()
-	next := backoff(d.times.again, d.times.atMost)
+	next := connector.Backoff(d.times.again, d.times.atMost)
 	away, told := time.Now(), false
 	for {
 		began := time.Now()
@@ -66,7 +74,7 @@ func (d *dialled) Run(ctx context.Context) {
 			away, told = time.Now(), false
 		}
 		if worked && time.Since(began) > d.times.steady {
-			next = backoff(d.times.again, d.times.atMost)
+			next = connector.Backoff(d.times.again, d.times.atMost)
 		}
 		if !told {
 			told = true
@@ -75,10 +83,29 @@ func (d *dialled) Run(ctx context.Context) {
 		if time.Since(away) >= d.times.alarm {
 			d.wire.Alarm.Raise(alarmAway, fmt.Sprintf("not connected for %s: %s", d.times.alarm, shown(err)))
 		}
-		if wait, _ := next.Next(); !pause(ctx, wait) {
+		wait, _ := next.Next()
+		if d.rest(ctx, wait) {
+			next = connector.Backoff(d.times.again, d.times.atMost)
+			wait, _ = next.Next()
+			connector.Pause(ctx, wait)
+		}
+		if ctx.Err() != nil {
 			return
 		}
 	}
+}
+
+// rest waits, and says whether the implementation could be reached meanwhile.
+func (d *dialled) rest(ctx context.Context, wait time.Duration) bool {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-d.reached:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // connection is one connection, from its making until it is lost or in doubt. One in doubt stays open, for what it may
@@ -94,7 +121,7 @@ func (d *dialled) connection(ctx context.Context, open *sync.WaitGroup) (worked 
 		return false, err
 	}
 	l := newLink(ws, role{events: true, sends: true}, d.times, d.wire)
-	l.take, l.working = d.intake.put, d.works
+	l.take, l.leads, l.working = d.intake.put, d.links.leads, d.works
 	if !d.links.add(l) {
 		return false, errors.Join(errSilent, ws.CloseNow())
 	}
@@ -108,6 +135,8 @@ func (d *dialled) connection(ctx context.Context, open *sync.WaitGroup) (worked 
 		err = l.reason()
 	case <-l.doubted:
 		err = errSilent
+	case <-ctx.Done():
+		return true, errStopped
 	}
 	if errors.Is(err, errToken) {
 		d.wire.Alarm.Raise(alarmToken, notAccepted)
@@ -136,11 +165,9 @@ func (d *dialled) call(ctx context.Context, a action) ([]byte, error) {
 		return nil, err
 	}
 	l := newLink(ws, role{sends: true}, d.times, d.wire)
+	notify(d.reached)
 	go l.run(ctx)
-	defer func() {
-		l.end(errStopped)
-		<-l.gone
-	}()
+	defer l.hangUp()
 	return l.ask(ctx, a)
 }
 

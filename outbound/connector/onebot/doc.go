@@ -31,9 +31,15 @@
 // 90 s before the first) brings a probe, get_status. A connection of ours that does not answer is made again, and closed
 // once the new one works; one of theirs is closed, for they come again. One for events alone cannot be asked, so its
 // implementation has to send heartbeats. Of several that work the newest sends, and one that it replaces ends when its
-// calls are answered.
+// calls are answered. So does every connection when the relay is told to end it, within the time of a call.
 //
-// Events of all connections stand in one line of bounded length; while it is full, nothing is read. One that cannot be
-// taken in is tried again for ten minutes, and its loss is logged. A relay that does not keep the connection opens one
-// for each send, to the address's /api where it has no path of its own.
+// Events of all connections stand in one line of bounded length; while it is full, nothing is read. Messages are taken
+// from every connection, for the relay knows them again by their ids; notices and requests have none, and are taken from
+// the newest connection for events that works. An event that cannot be taken in waits for the store for as long as it is
+// away, is tried again for ten minutes where something else is wrong, and has ten seconds when the connection is told to
+// end; its loss is logged. One of more than 4 MiB ends its connection.
+//
+// A lost connection of ours is made again within ten seconds. A relay that does not keep the connection opens one for
+// each send, to the address's /api where it has no path of its own. To a relay that is connected to, only the account of
+// its configuration may connect, and only the relay that it is connected to can send.
 package onebot

@@ -40,16 +40,16 @@ func newHost(b bot) *host {
 // Hosts implements [connector.Hosted].
 func (*host) Hosts() bool { return true }
 
-// Run implements [outbound.Resident]: it closes the connections when ctx ends, and lets in none from then on. Before it
-// was ever called they are let in already.
+// Run implements [outbound.Resident]: it closes the connections when ctx ends and the calls under way are answered, and
+// lets in none from then on. Before it was ever called they are let in already.
 func (h *host) Run(ctx context.Context) {
 	h.stop(false)
 	h.intake.open()
 	<-ctx.Done()
 	h.stop(true)
-	h.intake.hurry()
-	h.links.end(errStopped)
-	h.intake.finish()
+	events := h.intake.hurry()
+	h.links.end(errStopped, h.wire.Bound())
+	h.intake.finish(events)
 }
 
 func (h *host) stop(stopped bool) {
@@ -60,9 +60,8 @@ func (h *host) stop(stopped bool) {
 
 // ServeHTTP implements [http.Handler].
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	self := r.Header.Get("X-Self-ID")
 	switch {
-	case h.wire.Self != "" && self != h.wire.Self:
+	case r.Header.Get("X-Self-ID") != h.wire.Self:
 		http.Error(w, "X-Self-ID is not the account that is configured here", http.StatusForbidden)
 		return
 	case !h.isOpen():
@@ -76,7 +75,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l := newLink(ws, roleOf(r.Header.Get("X-Client-Role")), h.times, h.wire)
-	l.self, l.take, l.working = self, h.intake.put, h.works
+	l.take, l.leads, l.working = h.intake.put, h.links.leads, h.works
 	// The request's own context tells nothing any more, the connection is not the server's.
 	h.serve(context.WithoutCancel(r.Context()), l)
 }

@@ -2,12 +2,14 @@ package onebot
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/imrelay/imrelay/outbound/connector"
+	"github.com/imrelay/imrelay/relay"
 )
 
 // What the line of events holds at most. One event always fits.
@@ -86,9 +88,10 @@ func (in *intake) drain(ctx context.Context, idle chan struct{}) {
 	}
 }
 
-// take takes one event in, and tries again for as long as it is kept.
+// take takes one event in, and tries again for as long as it is kept: while the store is away until the end, for there
+// is nobody who would give it again.
 func (in *intake) take(ctx context.Context, body []byte) {
-	began, wait := time.Now(), backoff(in.times.takeAgain, in.times.takeAtMost)
+	began, wait := time.Now(), connector.Backoff(in.times.takeAgain, in.times.takeAtMost)
 	told := false
 	for {
 		err := in.wire.Inlet.Take(ctx, body)
@@ -101,7 +104,7 @@ func (in *intake) take(ctx context.Context, body []byte) {
 			in.lost++
 			return
 		}
-		if time.Since(began) >= in.times.keep {
+		if time.Since(began) >= in.times.keep && !isOutage(err) {
 			in.wire.Log.Error("event lost", zap.String("event", "inbound.lost"), zap.Int("events", 1), zap.Error(err))
 			return
 		}
@@ -110,8 +113,14 @@ func (in *intake) take(ctx context.Context, body []byte) {
 			in.wire.Log.Warn("event waits", zap.String("event", "inbound.waits"), zap.Error(err))
 		}
 		d, _ := wait.Next()
-		pause(ctx, d)
+		connector.Pause(ctx, d)
 	}
+}
+
+// isOutage says that the relay takes nothing at all now, whatever the event.
+func isOutage(err error) bool {
+	r, ok := errors.AsType[*relay.Refusal](err)
+	return ok && (r.Code == relay.CodeStoreUnavailable || r.Code == relay.CodeShuttingDown)
 }
 
 // open makes those wait again who find no room.
@@ -121,22 +130,23 @@ func (in *intake) open() {
 	in.hurried = false
 }
 
-// hurry lets nobody wait for room any more, so that connections can end.
-func (in *intake) hurry() {
+// hurry lets nobody wait for room any more, so that connections can end. It returns when those that wait are given up.
+func (in *intake) hurry() time.Time {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.hurried = true
 	close(in.room)
 	in.room = make(chan struct{})
+	return time.Now().Add(in.times.farewell)
 }
 
-// finish gives what is in the line a last moment. What is lost is logged.
-func (in *intake) finish() {
+// finish takes in what is in the line, until then or for a last moment at least. What is lost is logged.
+func (in *intake) finish(until time.Time) {
 	in.mu.Lock()
 	idle := in.idle
 	in.mu.Unlock()
 	if idle != nil {
-		t := time.AfterFunc(in.times.last, in.stop)
+		t := time.AfterFunc(max(in.times.last, time.Until(until)), in.stop)
 		<-idle
 		t.Stop()
 	}

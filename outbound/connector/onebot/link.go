@@ -15,8 +15,8 @@ import (
 	"github.com/imrelay/imrelay/outbound/connector"
 )
 
-// longestFrame bounds one event or answer.
-const longestFrame = 8 << 20
+// longestFrame bounds one event or answer. Events are a few KiB; pictures in base64 are what is long.
+const longestFrame = 4 << 20
 
 // Why a link ended.
 const (
@@ -34,10 +34,10 @@ type link struct {
 	role  role
 	times times
 	bound time.Duration
-	// self is the account of which the other side said that it is; empty: it did not say.
-	self string
-	// take takes an event over, and blocks while it cannot.
-	take func([]byte)
+	// take takes an event over, and blocks while it cannot. leads says whether of several links this one's events are
+	// taken that have no id.
+	take  func([]byte)
+	leads func(*link) bool
 	// working is told when the first frame has come.
 	working func(*link)
 	// done is closed when the link ends, first when the first frame came, doubted when it was silent and a probe was not
@@ -55,27 +55,30 @@ type link struct {
 	heard   time.Time
 	stalled bool
 	beat    time.Duration
-	// retired: another link has taken its place, and it ends when its calls are answered.
-	retired bool
+	// calls are those under way, and retired is why it ends when they are answered; nil: it does not.
+	calls   int
+	retired error
 }
 
 func newLink(ws *websocket.Conn, r role, t times, w connector.Wire) *link {
 	ws.SetReadLimit(longestFrame)
 	return &link{
-		ws: ws, role: r, times: t, bound: w.Bound(), take: func([]byte) {}, working: func(*link) {},
+		ws: ws, role: r, times: t, bound: w.Bound(),
+		take: func([]byte) {}, leads: func(*link) bool { return true }, working: func(*link) {},
 		done: make(chan struct{}), first: make(chan struct{}), doubted: make(chan struct{}), gone: make(chan struct{}),
 		writing: make(chan struct{}, 1), unsure: make(chan struct{}, 1), paced: make(chan struct{}, 1),
 		waiting: map[string]chan []byte{}, heard: time.Now(), beat: t.beat,
 	}
 }
 
-// run serves the link until it ends, or ctx does.
+// run serves the link until it ends. The end of ctx does not end it.
 func (l *link) run(ctx context.Context) {
 	defer close(l.gone)
-	reading, cut := context.WithCancel(context.WithoutCancel(ctx))
+	ctx = context.WithoutCancel(ctx)
+	reading, cut := context.WithCancel(ctx)
 	defer cut()
 	var parts sync.WaitGroup
-	parts.Go(func() { l.close(ctx, cut) })
+	parts.Go(func() { l.close(cut) })
 	parts.Go(func() { l.watch(ctx) })
 	// Once nobody reads, good manners would only wait: the reason is noted, the WebSocket closed, and then the link ended.
 	l.note(l.read(reading))
@@ -105,22 +108,52 @@ func (l *link) note(why error) {
 	l.why = cmp.Or(l.why, why)
 }
 
-// retire makes way for another link.
-func (l *link) retire() {
+// retire lets the link take no more calls, and end when those that it has are answered. The first reason stays.
+func (l *link) retire(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.retired = true
-	if len(l.waiting) == 0 {
-		l.endLocked(errReplaced)
+	l.retired = cmp.Or(l.retired, why)
+	if l.calls == 0 {
+		l.endLocked(l.retired)
 	}
+}
+
+// begin counts a call, if the link takes one.
+func (l *link) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.retired != nil {
+		return false
+	}
+	l.calls++
+	return true
+}
+
+// over ends a call, and the link with it if that was what it waited for.
+func (l *link) over() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calls--; l.calls == 0 && l.retired != nil {
+		l.endLocked(l.retired)
+	}
+}
+
+// hangUp ends the link without the closing handshake, when nobody uses it any more.
+func (l *link) hangUp() {
+	l.note(errStopped)
+	_ = l.ws.CloseNow()
+	<-l.gone
 }
 
 // sends says that the link works and takes calls.
 func (l *link) sends() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.role.sends && !l.retired && isClosed(l.first) && !isClosed(l.doubted) && !isClosed(l.done)
+	return l.role.sends && l.retired == nil && isClosed(l.first) && !isClosed(l.doubted) && !isClosed(l.done)
 }
+
+// brings says that events come on the link.
+func (l *link) brings() bool { return l.role.events && isClosed(l.first) && !isClosed(l.done) }
 
 // reason is why the link ended.
 func (l *link) reason() error {
@@ -130,12 +163,8 @@ func (l *link) reason() error {
 }
 
 // close closes the WebSocket when the link ends, with good manners if the other side has some.
-func (l *link) close(ctx context.Context, cut func()) {
-	select {
-	case <-l.done:
-	case <-ctx.Done():
-		l.end(errStopped)
-	}
+func (l *link) close(cut func()) {
+	<-l.done
 	t := time.AfterFunc(l.times.last, cut)
 	defer t.Stop()
 	_ = l.ws.Close(websocket.StatusNormalClosure, "")
@@ -168,18 +197,21 @@ func (l *link) frame(frame []byte) error {
 		if v[3].Str == "heartbeat" {
 			l.paceOf(v[4].Float())
 		}
-		if l.role.events {
+		if l.role.events && (isMessage(v[0].Str) || l.leads(l)) {
 			l.take(frame)
 		}
 		l.hear(false)
 	case echo != "":
 		l.hear(false)
 		l.answered(echo, frame)
-	case v[2].Raw == "1401", v[2].Raw == "1403":
-		return errToken // NapCat takes every connection, and says so on it
+	case (v[2].Raw == "1401" || v[2].Raw == "1403") && !isClosed(l.first):
+		return errToken // NapCat takes every connection, and says so on it before all else
 	}
 	return nil
 }
+
+// isMessage says that the event has an id, by which the relay knows it when it comes on another connection too.
+func isMessage(post string) bool { return post == "message" || post == "message_sent" }
 
 // hear notes a sign of life. While the link is stalled, it reads nothing, and no silence is the other side's.
 func (l *link) hear(stalled bool) {
@@ -233,7 +265,7 @@ func (l *link) answered(echo string, frame []byte) {
 	defer l.mu.Unlock()
 	if got, ok := l.waiting[echo]; ok {
 		got <- frame
-		l.forgetLocked(echo)
+		delete(l.waiting, echo)
 	}
 }
 
@@ -250,14 +282,7 @@ func (l *link) await() (echo string, got chan []byte) {
 func (l *link) forget(echo string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.forgetLocked(echo)
-}
-
-func (l *link) forgetLocked(echo string) {
 	delete(l.waiting, echo)
-	if l.retired && len(l.waiting) == 0 {
-		l.endLocked(errReplaced)
-	}
 }
 
 // notSent and uncertain are what a lost call means before and after its frame was written.

@@ -1,8 +1,10 @@
 package onebot
 
 import (
+	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // mostLinks bounds how many connections one account has at a time.
@@ -49,19 +51,40 @@ func (s *links) replace(l *link) {
 	defer s.mu.Unlock()
 	i := slices.Index(s.all, l)
 	for _, old := range s.all[:max(i, 0)] {
-		if old.role == l.role && old.self == l.self {
-			old.retire()
+		if old.role == l.role {
+			old.retire(errReplaced)
 		}
 	}
 }
 
-// end ends all links, and waits until they are gone.
-func (s *links) end(why error) {
+// leads says that the link is the newest on which events come.
+func (s *links) leads(l *link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, other := range slices.Backward(s.all) {
+		if other.brings() {
+			return other == l
+		}
+	}
+	return true
+}
+
+// end ends all links once their calls are answered, or that time is over, and waits until they are gone.
+func (s *links) end(why error, within time.Duration) {
 	s.mu.Lock()
 	all := slices.Clone(s.all)
 	s.mu.Unlock()
+	late, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
 	for _, l := range all {
-		l.end(why)
+		l.retire(why)
+	}
+	for _, l := range all {
+		select {
+		case <-l.done:
+		case <-late.Done():
+			l.end(why)
+		}
 	}
 	for _, l := range all {
 		<-l.gone

@@ -97,7 +97,15 @@ type network struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	down   bool
+	tries  int
 	mu     sync.Mutex
+}
+
+// tried is how often it was dialled.
+func (n *network) tried() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.tries
 }
 
 func (n *network) Accept() (net.Conn, error) {
@@ -122,6 +130,7 @@ func (n *network) cut(down bool) {
 
 func (n *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	n.mu.Lock()
+	n.tries++
 	down := n.down
 	n.mu.Unlock()
 	if down {

@@ -37,6 +37,8 @@ type Options struct {
 	Mute bool
 	// Everywhere says that events come on connections for calls, too.
 	Everywhere bool
+	// Deaf is how long it reads nothing on a WebSocket after each call.
+	Deaf time.Duration
 	// Client makes the connections that the fake opens. Default: one of its own.
 	Client *http.Client
 }

@@ -111,6 +111,9 @@ func (f *Fake) serve(ws *websocket.Conn, p *peer) {
 			return
 		}
 		parts.Go(func() { f.called(ctx, p, frame) })
+		if f.options.Deaf > 0 && !pause(ctx, f.options.Deaf) {
+			return
+		}
 	}
 }
 
