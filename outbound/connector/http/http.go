@@ -67,14 +67,16 @@ func New(c Config, w connector.Wire) (*Connector, error) {
 	return out, out.try()
 }
 
-// try fills the template with a message that breaks it if a value is written without json.
+// try fills the template with messages that break it if any value is written without json: who can choose one of them
+// could write the rest of the body otherwise.
 func (c *Connector) try() error {
+	const odd = "a \"quoted\"\nline \\"
 	m := outbound.Message{
-		Account: "wechat", To: "wxid_alice", Text: "two \"quoted\"\nlines \\", RequestID: "msg_1", ReplyTo: "1",
-		Media:    []outbound.Media{{Type: "image", URL: "https://example.com/a.png"}},
-		Mentions: []outbound.Mention{{ID: "wxid_bob", Name: "Bob"}},
+		Account: odd, To: odd, Text: odd, RequestID: odd, ReplyTo: odd,
+		Media:    []outbound.Media{{Type: odd, URL: odd, Name: odd, Millis: 1500}},
+		Mentions: []outbound.Mention{{ID: odd, Name: odd}},
 	}
-	for _, m := range []outbound.Message{m, {To: "wxid_alice", Text: "\""}} {
+	for _, m := range []outbound.Message{m, {Account: odd, To: odd, Text: odd, RequestID: odd}} {
 		if _, err := c.body(m); err != nil {
 			return fmt.Errorf("template: %w", err)
 		}

@@ -185,7 +185,18 @@ func TestNewRefuses(t *testing.T) {
 		{"a broken template", httpconnector.Config{URL: "http://x.example", Template: `{"a":{{json .To}`}, "template"},
 		{"an unknown field", httpconnector.Config{URL: "http://x.example", Template: `{"a":{{json .Nope}}}`}, "template"},
 		{"no JSON", httpconnector.Config{URL: "http://x.example", Template: `text={{json .Text}}`}, "template"},
-		{"a value without json", httpconnector.Config{URL: "http://x.example", Template: `{"text":"{{.Text}}"}`}, "template"},
+	}
+	for name, value := range map[string]string{
+		"text": `{{.Text}}`, "to": `{{.To}}`, "account": `{{.Account}}`, "reply": `{{.ReplyTo}}`, "id": `{{.RequestID}}`,
+		"media": `{{range .Media}}{{.URL}}{{end}}`, "name": `{{range .Media}}{{.Name}}{{end}}`,
+		"type": `{{range .Media}}{{.Type}}{{end}}`, "mention": `{{range .Mentions}}{{.ID}}{{end}}`,
+		"mention's name": `{{range .Mentions}}{{.Name}}{{end}}`,
+	} {
+		tests = append(tests, struct {
+			name string
+			c    httpconnector.Config
+			want string
+		}{name + " without json", httpconnector.Config{URL: "http://x.example", Template: `{"a":"` + value + `"}`}, "template"})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
