@@ -4,6 +4,8 @@ import "sync"
 
 // alarms are those of a wire.
 type alarms struct {
+	// slow holds the raising up, until it is read from twice; nil: nothing does.
+	slow  chan struct{}
 	mu    sync.Mutex
 	texts map[string]string
 }
@@ -12,6 +14,10 @@ func newAlarms() *alarms { return &alarms{texts: map[string]string{}} }
 
 // Raise implements connector.Alarm.
 func (a *alarms) Raise(what, text string) {
+	if a.slow != nil {
+		a.slow <- struct{}{}
+		a.slow <- struct{}{}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.texts[what] = text

@@ -111,30 +111,16 @@ func (p *Poller) Run(ctx context.Context) {
 			wait, _ = backoff.Next()
 			wait = max(wait, p.ill(&state, err, good))
 		}
-		if !pause(ctx, wait) {
+		if !connector.Pause(ctx, wait) {
 			break
 		}
 	}
 	for _, what := range []string{alarmConflict, alarmAway} {
-		p.alarm.clear(what)
+		p.wire.Alarm.Clear(what)
 	}
 }
 
-func (p *Poller) backoff() retry.Backoff {
-	return retry.WithJitterPercent(25, retry.WithCappedDuration(p.times.atMost, retry.NewExponential(p.times.again)))
-}
-
-// pause waits, and says whether it did so to the end.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
-}
+func (p *Poller) backoff() retry.Backoff { return connector.Backoff(p.times.again, p.times.atMost) }
 
 // well takes note of an answer.
 func (p *Poller) well(s *polling) {
@@ -142,10 +128,10 @@ func (p *Poller) well(s *polling) {
 		s.told = false
 		p.log().Info("polling again", zap.String("event", "im.connected"))
 	}
-	p.alarm.clear(alarmToken)
-	p.alarm.clear(alarmAway)
+	p.wire.Alarm.Clear(alarmToken)
+	p.wire.Alarm.Clear(alarmAway)
 	if time.Since(s.conflicted) > p.times.calm {
-		p.alarm.clear(alarmConflict)
+		p.wire.Alarm.Clear(alarmConflict)
 	}
 }
 
@@ -162,11 +148,11 @@ func (p *Poller) ill(s *polling, err error, good time.Time) time.Duration {
 	switch {
 	case t.alarm == alarmConflict:
 		s.conflicted = time.Now()
-		p.alarm.raise(alarmConflict, conflictText)
+		p.wire.Alarm.Raise(alarmConflict, conflictText)
 	case t.alarm == alarmToken:
-		p.alarm.raise(alarmToken, tokenText)
+		p.wire.Alarm.Raise(alarmToken, tokenText)
 	case time.Since(good) >= p.times.alarm:
-		p.alarm.raise(alarmAway, fmt.Sprintf("no poll has succeeded for %s: %s", p.times.alarm, t.reason))
+		p.wire.Alarm.Raise(alarmAway, fmt.Sprintf("no poll has succeeded for %s: %s", p.times.alarm, t.reason))
 	}
 	if t.alarm != "" {
 		return max(t.after, p.times.slow)

@@ -51,7 +51,7 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 	}
 	// What the library makes of the answer is not looked at: it knows no waits in headers, and takes an id that it
 	// cannot read for a failure.
-	return c.judge(x.answer, was, c.token, c.base, m.Text, text)
+	return c.judge(x.answer, route{was, p.chat}, append(c.hide, m.Text, text)...)
 }
 
 func refusal(code string, err error) *outbound.SendError {
@@ -146,12 +146,15 @@ func (x *exchange) Do(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// route is the chat that a message is for, and the one that was called: another where the chat has moved.
+type route struct{ chat, called string }
+
 // judge says what the answer to a send means.
-func (c *Connector) judge(a egress.Answer, chat string, hide ...string) (outbound.Receipt, error) {
+func (c *Connector) judge(a egress.Answer, r route, hide ...string) (outbound.Receipt, error) {
 	if a.Status >= 200 && a.Status <= 299 {
 		switch ok := verdictOf(a.Body); ok.Type {
 		case gjson.True:
-			c.alarm.clear(alarmToken)
+			c.wire.Alarm.Clear(alarmToken)
 			return outbound.Receipt{ID: connector.ID(a.Body, "result.message_id")}, nil
 		case gjson.False: // a gateway that hides the status
 			a.Status = max(int(gjson.GetBytes(a.Body, "error_code").Int()), http.StatusBadRequest)
@@ -164,11 +167,11 @@ func (c *Connector) judge(a egress.Answer, chat string, hide ...string) (outboun
 	}
 	switch a.Status {
 	case http.StatusUnauthorized, http.StatusNotFound:
-		c.alarm.raise(alarmToken, tokenText)
+		c.wire.Alarm.Raise(alarmToken, tokenText)
 	case http.StatusTooManyRequests:
-		e.Recipient = c.calm.alone(chat)
+		e.Recipient = c.calm.alone(r.chat)
 	case http.StatusBadRequest:
-		c.follow(a.Body, chat, e)
+		c.follow(a.Body, r, e)
 	}
 	return outbound.Receipt{}, e
 }
@@ -184,15 +187,16 @@ func verdictOf(body []byte) gjson.Result {
 	return gjson.GetBytes(body, "ok")
 }
 
-// follow takes note of a chat's new id, so that the next try goes there. One that moves again and again is refused.
-func (c *Connector) follow(body []byte, chat string, e *outbound.SendError) {
+// follow takes note of a chat's new id, so that the next try goes there. One that moves again and again is refused; one
+// that moved while another send was under way to its old place is not.
+func (c *Connector) follow(body []byte, r route, e *outbound.SendError) {
 	if !json.Valid(body) {
 		return
 	}
 	to := gjson.GetBytes(body, "parameters.migrate_to_chat_id")
-	if _, moved := c.moved.of(chat); moved || to.Type != gjson.Number || to.Raw == chat {
+	if r.called != r.chat || to.Type != gjson.Number || to.Raw == r.called {
 		return
 	}
-	c.moved.note(chat, to.Raw)
+	c.moved.note(r.chat, to.Raw)
 	e.Reason = outbound.NotSent
 }

@@ -10,9 +10,14 @@
 //
 // # What Telegram shows
 //
-// Text goes without a parse mode, so that nothing an agent writes is markup by itself: bold, code and links are entities
-// that the connector makes, of Markdown by default. A mention is an entity on the member's name, which is put in front
-// of a text that lacks it. Where that would make the text too long, the entity is on the text's first words.
+// Text goes without a parse mode, so that nothing an agent writes is markup to Telegram: bold, code and links are entities
+// that the connector makes, of Markdown by default. A block quote is one without its ">". A mention is an entity on the
+// member's name, which is put in front of a text that lacks it. Where that would make the text too long, the entity is
+// on the text's first words.
+//
+// Telegram itself finds things in texts, and nothing keeps it from that: it makes links of addresses, and a plain @name
+// calls the member of that username, whoever wrote it. Links that the connector makes are of http and https only, since
+// one to tg://user would call somebody too.
 //
 // # What its refusals mean
 //
@@ -27,8 +32,8 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/imrelay/imrelay/outbound"
@@ -75,8 +80,9 @@ type Connector struct {
 	base     string
 	markdown string
 	// doer is the connector's own, through its proxy; nil: the wire's.
-	doer  egress.Doer
-	alarm alarm
+	doer egress.Doer
+	// hide is what nobody should see.
+	hide  []string
 	moved moves
 	calm  calm
 }
@@ -104,7 +110,7 @@ func New(c Config, w connector.Wire) (outbound.Connector, error) {
 	}
 	out := &Connector{
 		wire: w, token: c.Token.Reveal(), base: strings.TrimRight(c.URL, "/"), markdown: c.Markdown, doer: doer,
-		alarm: alarm{to: w.Alarm, down: map[string]bool{}}, moved: moves{to: map[string]string{}},
+		hide: hidden(c), moved: moves{to: map[string]string{}},
 	}
 	if !c.Poll {
 		return out, nil
@@ -135,6 +141,17 @@ func checkMarkdown(word string) error {
 		return nil
 	}
 	return fmt.Errorf("markdown: want %s, %s or %s", convert, plain, keep)
+}
+
+// hidden are the token, and the address with what shows its server who calls.
+func hidden(c Config) []string {
+	out := []string{c.Token.Reveal(), strings.TrimRight(c.URL, "/")}
+	if u, err := url.Parse(c.URL); err == nil {
+		if password, ok := u.User.Password(); ok {
+			out = append(out, password)
+		}
+	}
+	return slices.Clip(out)
 }
 
 // own makes a client through a proxy; nil: there is none.
@@ -196,6 +213,9 @@ func (c *Connector) Carry(m outbound.Media) error {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return errors.New("Telegram fetches media itself: want an http or https URL") //nolint:staticcheck // a name
 	}
+	if egress.Metadata(u.Hostname()) {
+		return errors.New("media cannot be where clouds keep credentials")
+	}
 	switch m.Type {
 	case "image", "voice", "video":
 		return nil
@@ -207,36 +227,4 @@ func (c *Connector) Carry(m outbound.Media) error {
 		return errors.New("of files Telegram fetches only PDF, ZIP and GIF")
 	}
 	return errors.New("Telegram takes image, file, voice and video") //nolint:staticcheck // a name
-}
-
-// alarm raises and clears, and keeps what it said from being said with every call.
-type alarm struct {
-	to connector.Alarm
-
-	mu   sync.Mutex
-	down map[string]bool
-}
-
-func (a *alarm) raise(what, text string) {
-	if a.to == nil {
-		return
-	}
-	a.mu.Lock()
-	a.down[what] = true
-	a.mu.Unlock()
-	a.to.Raise(what, text)
-}
-
-// clear says once that it is over, if only for the connector that was here before.
-func (a *alarm) clear(what string) {
-	if a.to == nil {
-		return
-	}
-	a.mu.Lock()
-	down, known := a.down[what]
-	a.down[what] = false
-	a.mu.Unlock()
-	if down || !known {
-		a.to.Clear(what)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -106,7 +107,7 @@ func TestConformance(t *testing.T) {
 	connectortest.Run(t, connectortest.Harness{
 		New: func(t *testing.T, s connectortest.Setup) outbound.Connector {
 			t.Helper()
-			return open(t, telegram.Config{URL: s.URL, Token: secret.New(s.Secret)}, connector.Wire{Doer: dial(t), Timeout: s.Timeout})
+			return open(t, telegram.Config{URL: s.URL, Token: secret.New(s.Secret)}, connector.Wire{Doer: dial(t), Alarm: newAlarms(), Timeout: s.Timeout})
 		},
 		Sent: func(id string) string {
 			return fmt.Sprintf(`{"ok":true,"result":{"message_id":%s,"date":1767002431,"chat":{"id":5812345678}}}`, id)
@@ -201,6 +202,8 @@ func TestCarry(t *testing.T) {
 		{"file", "https://files.example/download", true},
 		{"file", "https://files.example/a.docx", false},
 		{"sticker", "https://files.example/a.webp", false},
+		{"image", "http://169.254.169.254/latest", false},
+		{"image", "http://0xA9FEA9FE/latest", false},
 		{"image", "data:image/png;base64,AAAA", false},
 		{"image", "/etc/passwd", false},
 	} {
@@ -252,6 +255,30 @@ func TestMoved(t *testing.T) {
 	_ = r.refused(t, "-4012345678", outbound.Rejected)
 	r.im.Migrate("-5", "-5")
 	_ = r.refused(t, "-5", outbound.Rejected)
+}
+
+// TestMovedMeanwhile: two sends go to the old place at once, and both are for the new one.
+func TestMovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	both := make(chan struct{}, 2)
+	answer := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		both <- struct{}{}
+		<-answer
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"ok":false,"error_code":400,"parameters":{"migrate_to_chat_id":-1002212345678}}`))
+	}))
+	t.Cleanup(server.Close)
+	r := &rig{url: server.URL, Connector: open(t, telegram.Config{URL: server.URL, Token: secret.New(telegramtest.Token)},
+		connector.Wire{Doer: dial(t), Alarm: newAlarms(), Timeout: 5 * time.Second})}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { _ = r.refused(t, "-4012345678", outbound.NotSent) })
+	}
+	<-both
+	<-both
+	close(answer)
+	wg.Wait()
 }
 
 // TestThrottle: whom a 429 holds.
@@ -313,6 +340,56 @@ func TestTokenAlarm(t *testing.T) {
 		if got := r.alarms.raised("token"); got != "" {
 			t.Errorf("alarm: got %q, want none", got)
 		}
+	}
+}
+
+// TestSecretsInTheAddress: a server that repeats what it was shown shows it to nobody else.
+func TestSecretsInTheAddress(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"ok":false,"error_code":400,"description":"not for pass-word"}`))
+	}))
+	t.Cleanup(server.Close)
+	c := open(t, telegram.Config{
+		URL: strings.Replace(server.URL, "http://", "http://me:pass-word@", 1), Token: secret.New(telegramtest.Token),
+	}, connector.Wire{Doer: dial(t), Alarm: newAlarms()})
+	_, err := c.Send(t.Context(), outbound.Message{To: user, Text: "hello"})
+	if err == nil || !strings.Contains(err.Error(), "not for") || strings.Contains(err.Error(), "pass-word") {
+		t.Errorf("got %v, want the words without the password", err)
+	}
+}
+
+// TestTokenAlarmDoesNotStick where a refusal and a success meet: the next success clears it.
+func TestTokenAlarmDoesNotStick(t *testing.T) {
+	t.Parallel()
+	answers := make(chan int, 3)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		status := <-answers
+		w.WriteHeader(status)
+		_, _ = fmt.Fprintf(w, `{"ok":%v,"result":{"message_id":1}}`, status == http.StatusOK)
+	}))
+	t.Cleanup(server.Close)
+	said := newAlarms()
+	said.slow = make(chan struct{})
+	r := &rig{url: server.URL, Connector: open(t, telegram.Config{URL: server.URL, Token: secret.New(telegramtest.Token)},
+		connector.Wire{Doer: dial(t), Alarm: said, Timeout: 5 * time.Second})}
+	good := func() {
+		t.Helper()
+		answers <- http.StatusOK
+		if _, err := r.Send(t.Context(), outbound.Message{To: user, Text: "hello"}); err != nil {
+			t.Fatalf("send: %v", err)
+		}
+	}
+	answers <- http.StatusUnauthorized
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = r.refused(t, user, outbound.Rejected) })
+	<-said.slow
+	good()
+	<-said.slow
+	wg.Wait()
+	good()
+	if got := said.raised("token"); got != "" {
+		t.Errorf("alarm: got %q, want none after a success", got)
 	}
 }
 
@@ -409,7 +486,7 @@ func TestProxy(t *testing.T) {
 	c := open(t, telegram.Config{
 		URL: "http://api.telegram.test", Token: secret.New(telegramtest.Token),
 		Proxy: secret.New(strings.Replace(proxy.URL, "http://", "http://me:pass@", 1)),
-	}, connector.Wire{})
+	}, connector.Wire{Alarm: newAlarms()})
 	if _, err := c.Send(t.Context(), outbound.Message{To: user, Text: "hello"}); err != nil {
 		t.Fatalf("send: %v", err)
 	}

@@ -79,12 +79,13 @@ func converted(text string) shown {
 		}
 		s.marks = append(s.marks, mark{start: span.Start, end: span.End, MessageEntity: e})
 	}
+	s.unquote()
 	return s
 }
 
-// linkable says that Telegram takes the address for a link.
+// linkable says that the address is one of the web. Telegram takes tg:// too, and tg://user would call somebody.
 func linkable(url string) bool {
-	for _, scheme := range []string{"http://", "https://", "tg://"} {
+	for _, scheme := range []string{"http://", "https://"} {
 		if len(url) > len(scheme) && strings.EqualFold(url[:len(scheme)], scheme) {
 			return true
 		}

@@ -36,12 +36,22 @@ func TestMarkdown(t *testing.T) {
 		{
 			"", text, "",
 			"bold=天气 😀 | bold=今天 | italic=fine | strikethrough=not | code=x<y | text_link=map(https://maps.example/a?b=c) | " +
-				"blockquote=> calm | pre=fmt.Print()(go)",
+				"blockquote=calm | pre=fmt.Print()(go)",
 		},
 		{"plain", "**a** 2*3*4", "a 2*3*4", ""},
 		{"keep", "**a**", "**a**", ""},
 		{"convert", "[x](javascript:alert)", "", ""},
-		{"convert", "> > inner\n> outer", "> > inner\n> outer", "blockquote=> > inner\n> outer"},
+		{"convert", "> > inner\n> outer", "> inner\nouter", "blockquote=> inner\nouter"},
+		{
+			"convert", "before\n\n> **one** 😀\n>two [x](https://x.example)\nlazy\n\n- > listed\n  > `>`\n\n> ```\n> > code\n> ```\n\n*after*",
+			"before\n\none 😀\ntwo x (https://x.example)\nlazy\n\n- listed\n>\n\n> code\n\nafter",
+			"blockquote=one 😀\ntwo x (https://x.example)\nlazy | bold=one | text_link=x(https://x.example) | blockquote=listed\n> | " +
+				"code=> | blockquote=> code | pre=> code | italic=after",
+		},
+		{"convert", ">", ">", ""},
+		{"convert", "> \u00a0", "> \u00a0", "blockquote=> \u00a0"},
+		{"convert", "> \n> \n\n**x**", "> \n> \n\nx", "bold=x"},
+		{"convert", "[x](tg://user?id=5) [y](TG://resolve?domain=z)", "x (tg://user?id=5) y (TG://resolve?domain=z)", ""},
 		{"convert", "<a href=\"https://x.example\">x</a> @everyone [CQ:at,qq=all] 2 * 3 * 4", "<a href=\"https://x.example\">x</a> @everyone [CQ:at,qq=all] 2 * 3 * 4", ""},
 	} {
 		r := newRig(t, telegram.Config{Markdown: row.markdown}, quick)
