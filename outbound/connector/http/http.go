@@ -1,10 +1,17 @@
 // Package http is the plain connector: it posts a message as JSON to one URL. It is for a bridge of one's own, and for
 // any IM server whose send call is one request: a template shapes the body.
 //
-// A 2xx is "sent", unless its JSON says otherwise: "ok" or "success" is false, "status" is "failed" or "error",
-// "errcode" or "retcode" is neither 0 nor "0", or "error" holds something. Such an answer is a refusal for good, or for
-// now if it says when to come again. The id is the first of messageId, messageID and message_id, then of these in
-// "data", then "id" and "data.id"; a message without one was sent all the same.
+// A 2xx is "sent", unless its JSON says otherwise:
+//
+//   - "ok", "success" or "Success" is false, "status" is "failed", "fail" or "error", "errcode" or "retcode" is not 0: a
+//     refusal for good.
+//   - "ret", "code", "Code" or a "status" in digits is like an HTTP status: 0 and 2xx are well, and 1 but for "ret"; 500 and
+//     above leave open whether it was sent, all else is a refusal.
+//   - "error" holds something, and nothing says that all is well: a refusal.
+//
+// A refusal that says when to come again is for now; one that speaks of a time-out leaves open whether it was sent. The id is
+// the first of messageId, messageID and message_id, then of these in "data", then "id", "data.id", "newMsgId" and
+// "data.newMsgId"; 0 is none, and a message without one was sent all the same.
 package http
 
 import (
@@ -16,8 +23,6 @@ import (
 	"net/http"
 	"net/url"
 	"text/template"
-
-	"github.com/tidwall/gjson"
 
 	"github.com/imrelay/imrelay/outbound"
 	"github.com/imrelay/imrelay/outbound/connector"
@@ -105,44 +110,10 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 	if !a.Truncated && !json.Valid(a.Body) {
 		return outbound.Receipt{}, nil
 	}
-	if denied(a.Body) {
-		return outbound.Receipt{}, denial(a, hide)
+	if v := judge(a.Body); v != sent {
+		return outbound.Receipt{}, denial(a, v, hide)
 	}
-	return outbound.Receipt{ID: connector.ID(a.Body, "messageId", "messageID", "message_id",
-		"data.messageId", "data.messageID", "data.message_id", "id", "data.id",
-		"newMsgId", "data.newMsgId")}, nil
-}
-
-// denied says that a 2xx means a failure.
-func denied(body []byte) bool {
-	v := gjson.GetManyBytes(body, "ok", "success", "status", "errcode", "retcode", "error", "Success", "ret")
-	switch {
-	case v[0].Type == gjson.False, v[1].Type == gjson.False, v[6].Type == gjson.False:
-		return true
-	case nonzero(v[7]) && v[7].Raw != "200": // servers of WeChat's pads call either of them success
-		return true
-	case v[2].Str == "failed", v[2].Str == "error":
-		return true
-	case nonzero(v[3]), nonzero(v[4]):
-		return true
-	default:
-		return v[5].Type == gjson.True || nonzero(v[5]) || v[5].IsObject()
-	}
-}
-
-// nonzero says that a code or text says something other than "all is well".
-func nonzero(r gjson.Result) bool {
-	s := connector.Text(r)
-	return s != "" && s != "0"
-}
-
-func denial(a egress.Answer, hide []string) *outbound.SendError {
-	e := connector.Words(a.Body, hide...)
-	e.Reason = outbound.Rejected
-	if e.After = connector.Wait(a); e.After > 0 {
-		e.Reason = outbound.Throttled
-	}
-	return e
+	return outbound.Receipt{ID: idOf(a.Body)}, nil
 }
 
 // payload is the body that is posted where no template shapes it.

@@ -61,6 +61,9 @@ func refusals() []connectortest.Refusal {
 	no := func(name, body string) connectortest.Refusal {
 		return connectortest.Refusal{Name: name, Status: 200, Body: body, Want: outbound.Rejected}
 	}
+	doubt := func(name, body string) connectortest.Refusal {
+		return connectortest.Refusal{Name: name, Status: 200, Body: body, Want: outbound.Uncertain}
+	}
 	coded := func(status int, name, body, code string) connectortest.Refusal {
 		return connectortest.Refusal{Name: name, Status: status, Body: body, Want: outbound.Rejected, Code: code}
 	}
@@ -74,7 +77,16 @@ func refusals() []connectortest.Refusal {
 		no("an error text", `{"error":"no such friend"}`),
 		no("an error object", `{"error":{"message":"no such friend"}}`),
 		no("Success", `{"Success":false,"Code":-12,"Message":"too frequent"}`),
-		no("ret", `{"ret":500,"msg":"device is offline"}`),
+		no("Success in words", `{"Success":"false"}`),
+		no("success in digits", `{"success":0}`),
+		no("status is fail", `{"status":"fail"}`),
+		no("ret", `{"ret":1,"msg":"device is offline"}`),
+		no("a code below 0", `{"code":-1,"msg":"not logged in"}`),
+		no("a code of 300", `{"Code":300}`),
+		doubt("a ret of 500", `{"ret":500,"msg":"send failed"}`),
+		doubt("a status of 500", `{"status":500}`),
+		doubt("a time-out", `{"ok":false,"error":"upstream timed out"}`),
+		doubt("a time-out in Chinese", `{"ret":400,"msg":"请求超时"}`),
 		coded(200, "errcode", `{"errcode":93000,"errmsg":"invalid webhook url"}`, "93000"),
 		coded(200, "retcode", `{"status":"ok","retcode":100}`, "100"),
 		coded(400, "a code in words", `{"error":{"code":"UNKNOWN_RECIPIENT","message":"no such friend"}}`, "UNKNOWN_RECIPIENT"),
@@ -206,5 +218,30 @@ func TestNewRefuses(t *testing.T) {
 				t.Errorf("got %v, want an error about %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestWhatIsNoRefusal: answers that only look like one, and the id that they give.
+func TestWhatIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	for body, id := range map[string]string{
+		`{"ok":true,"error":{},"messageId":"1"}`:      "1",
+		`{"error":"none","messageId":"1"}`:            "1",
+		`{"error":null,"message_id":2}`:               "2",
+		`{"ret":"200","data":{"newMsgId":3}}`:         "3",
+		`{"ret":200,"newMsgId":4}`:                    "4",
+		`{"code":200,"data":{"id":"5"}}`:              "5",
+		`{"code":1,"id":"6"}`:                         "6",
+		`{"status":"ok","retcode":0,"messageId":"7"}`: "7",
+		`{"messageId":0}`:                             "",
+		`{"messageId":0,"id":"8"}`:                    "8",
+		`{}`:                                          "",
+	} {
+		im := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+		t.Cleanup(im.Close)
+		got, err := open(t, httpconnector.Config{URL: im.URL}).Send(t.Context(), outbound.Message{To: "a", Text: "b"})
+		if err != nil || got.ID != id {
+			t.Errorf("%s: got %q and %v, want %q", body, got.ID, err, id)
+		}
 	}
 }
