@@ -20,7 +20,7 @@ func (Format) Read(body []byte, self string) ([]relay.Envelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reader{owner: self}
+	r := reader{owner: self, self: self}
 	if root.IsArray() {
 		return format.Batch(body, root, r.message), nil
 	}
@@ -42,6 +42,9 @@ func (Format) Read(body []byte, self string) ([]relay.Envelope, error) {
 	case data.list.IsArray():
 		return format.Batch(body, data.list, r.message), nil
 	case top.probe, top.typeName != "" && !strings.EqualFold(top.typeName, "AddMsg"):
+		if self != "" && top.owner != "" && top.owner != self {
+			return format.Meta(body), nil // of another account on the same server
+		}
 		return format.News(body, newsOf(top.typeName)), nil
 	}
 	return format.Other(body), nil
@@ -50,6 +53,7 @@ func (Format) Read(body []byte, self string) ([]relay.Envelope, error) {
 // reader reads the messages of one body.
 type reader struct {
 	owner string // empty: not known
+	self  string // as it is configured
 }
 
 // message reads an object of a list.
@@ -72,7 +76,7 @@ func (r reader) envelope(f *fields, v gjson.Result, raw []byte) relay.Envelope {
 	e.Conversation, e.Peers = format.ID(s.conversation), s.peers
 	e.Sender = format.ID(s.sender)
 	e.Group = s.group
-	e.Self = s.self || f.self || owner != "" && s.sender == owner
+	e.Self = s.self || f.self || s.sender != "" && (s.sender == owner || s.sender == r.self)
 	e.Text = format.Keep(textOf(e.Kind, content))
 	push := strings.TrimSpace(f.push)
 	if e.Group {

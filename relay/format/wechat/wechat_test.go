@@ -486,3 +486,27 @@ func benchmark(b *testing.B, body []byte) {
 		}
 	}
 }
+
+// TestAnotherAccount: a server has several accounts and one callback. What befalls another is nothing of ours, and what we
+// write to it is ours still.
+func TestAnotherAccount(t *testing.T) {
+	t.Parallel()
+	read := func(body string) relay.Envelope {
+		t.Helper()
+		got, err := wechat.Format{}.Read([]byte(body), "wxid_us")
+		if err != nil || len(got) != 1 {
+			t.Fatalf("%s: got %v and %v", body, got, err)
+		}
+		return got[0]
+	}
+	for owner, want := range map[string]string{"wxid_us": relay.KindOffline, "wxid_other": "meta", "": relay.KindOffline} {
+		if e := read(`{"TypeName":"Offline","Appid":"wx_a","Wxid":"` + owner + `"}`); e.Kind != want || !e.Meta {
+			t.Errorf("offline of %q: got kind %q, want %q", owner, e.Kind, want)
+		}
+	}
+	e := read(`{"TypeName":"AddMsg","Wxid":"wxid_other","Data":{"NewMsgId":7265419038812345671,"MsgType":1,"FromUserName":` +
+		`{"string":"wxid_us"},"ToUserName":{"string":"wxid_other"},"Content":{"string":"hi"}}}`)
+	if !e.Self {
+		t.Error("what we wrote to our other account is not ours")
+	}
+}
