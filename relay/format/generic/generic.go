@@ -5,10 +5,10 @@
 // # What it reads
 //
 // Each key of [Config] is a path in the syntax of gjson. A key that is empty is looked for under the usual names, at the
-// top of the message and without regard to case and underscores:
+// top of the message and without regard to case and underscores; of several that are there the first in this list counts:
 //
 //   - id: id, messageId, msgId, eventId
-//   - conversation: conversation, conversationId, chat, chatId, channel, channelId, room, roomId, groupId
+//   - conversation: conversation, conversationId, chat, chatId, room, roomId, groupId, channelId, channel
 //   - sender: sender, senderId, from, fromUser, user, userId, author; an object is looked into for its id and name
 //   - nickname: nickname, senderName, userName, displayName
 //   - text: text, content, message, body

@@ -142,6 +142,10 @@ func TestFields(t *testing.T) {
 		{"no time", `{"time":"now","date":[1]}`, relay.Envelope{Kind: "other"}},
 		{"kind", `{"msg_type":"image","text":"x"}`, relay.Envelope{Kind: "image", Text: "x"}},
 		{"last of two", `{"text":"a","text":"b"}`, relay.Envelope{Kind: "text", Text: "b"}},
+		{"the first of the names", `{"eventId":"e","messageId":"m"}`, relay.Envelope{MessageID: "m", Identity: "m", Kind: "other"}},
+		{"wherever it stands", `{"messageId":"m","eventId":"e"}`, relay.Envelope{MessageID: "m", Identity: "m", Kind: "other"}},
+		{"a room in a channel", `{"roomId":"r","channel":"wechat"}`, relay.Envelope{Conversation: "r", Kind: "other"}},
+		{"a channel before its room", `{"channel":"wechat","roomId":"r"}`, relay.Envelope{Conversation: "r", Kind: "other"}},
 		{"null is none", `{"text":"a","content":null}`, relay.Envelope{Kind: "text", Text: "a"}},
 	}
 	f := build(t, generic.Config{})

@@ -27,13 +27,20 @@ const (
 // picked is what was found, by place.
 type picked [places]gjson.Result
 
-// pick collects what the paths lead to, and the usual names for places without a path.
+// pick collects what the paths lead to, and for places without a path the first of the usual names that is there, wherever
+// in the message it stands.
 func (f *Format) pick(v gjson.Result) (p picked) {
 	if f.usual {
+		var ranks [places]int
 		for m := format.MembersOf(v); m.Next(); {
-			if at, ok := usual(m.Name()); ok && f.paths[at] == "" {
-				p[at] = m.Value()
+			c, ok := usual[string(m.Name())]
+			if !ok || f.paths[c.at] != "" {
+				continue
 			}
+			if p[c.at].Exists() && c.rank > ranks[c.at] {
+				continue
+			}
+			p[c.at], ranks[c.at] = m.Value(), c.rank
 		}
 	}
 	for at, path := range f.paths {
@@ -44,32 +51,35 @@ func (f *Format) pick(v gjson.Result) (p picked) {
 	return p
 }
 
-// usual is the table of names that need no configuration, in lower case and without underscores. The package's
-// documentation lists them.
-func usual(name []byte) (place, bool) {
-	switch string(name) {
-	case "id", "messageid", "msgid", "eventid":
-		return ident, true
-	case "conversation", "conversationid", "chat", "chatid", "channel", "channelid", "room", "roomid", "groupid":
-		return conversation, true
-	case "sender", "senderid", "from", "fromuser", "user", "userid", "author":
-		return sender, true
-	case "nickname", "sendername", "username", "displayname":
-		return nickname, true
-	case "text", "content", "message", "body":
-		return words, true
-	case "image", "imageurl", "imgurl", "picture", "pictureurl":
-		return image, true
-	case "kind", "msgtype", "messagetype", "contenttype":
-		return kind, true
-	case "group", "isgroup", "chattype":
-		return group, true
-	case "mentioned", "ismentioned", "atme", "mentions":
-		return mention, true
-	case "self", "isself", "fromme":
-		return own, true
-	case "time", "timestamp", "createtime", "createdat", "date", "ts":
-		return moment, true
-	}
-	return 0, false
+// usualNames are those that need no configuration, in lower case and without underscores: of several in a message the first
+// counts. The package's documentation lists them.
+var usualNames = [places][]string{
+	ident:        {"id", "messageid", "msgid", "eventid"},
+	conversation: {"conversation", "conversationid", "chat", "chatid", "room", "roomid", "groupid", "channelid", "channel"},
+	sender:       {"sender", "senderid", "from", "fromuser", "user", "userid", "author"},
+	nickname:     {"nickname", "sendername", "username", "displayname"},
+	words:        {"text", "content", "message", "body"},
+	image:        {"image", "imageurl", "imgurl", "picture", "pictureurl"},
+	kind:         {"kind", "msgtype", "messagetype", "contenttype"},
+	group:        {"group", "isgroup", "chattype"},
+	mention:      {"mentioned", "ismentioned", "atme", "mentions"},
+	own:          {"self", "isself", "fromme"},
+	moment:       {"time", "timestamp", "createtime", "createdat", "date", "ts"},
 }
+
+// choice is a place and how late its name comes among those for it.
+type choice struct {
+	at   place
+	rank int
+}
+
+// usual finds a name among all of them.
+var usual = func() map[string]choice {
+	all := map[string]choice{}
+	for at, list := range usualNames {
+		for rank, name := range list {
+			all[name] = choice{at: place(at), rank: rank}
+		}
+	}
+	return all
+}()
