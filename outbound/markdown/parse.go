@@ -189,9 +189,13 @@ func (*addresses) Trigger() []byte { return []byte{':'} }
 
 // Parse implements parser.InlineParser.
 func (p *addresses) Parse(_ ast.Node, block text.Reader, _ parser.Context) ast.Node {
+	// Asked first: what no letter stands before is not read to its end, which may be far and is read again at each colon.
+	if !isLetter(block.PrecendingCharacter()) {
+		return nil
+	}
 	line, segment := block.PeekLine()
 	n := addressLen(line)
-	if n == 0 || !isLetter(block.PrecendingCharacter()) {
+	if n == 0 {
 		return nil
 	}
 	block.Advance(n)
