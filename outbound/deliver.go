@@ -78,10 +78,20 @@ func (s *Sender) line(ctx context.Context, d *desk, j *job) *Error {
 	return err
 }
 
+// turn waits until the ticket is at the head. A caller's was let in because it could go in time; he is not held up for
+// having been wrong by more than that again.
 func (s *Sender) turn(ctx context.Context, t *ticket) *Error {
+	var late <-chan time.Time
+	if !t.background {
+		timer := time.NewTimer(time.Until(t.deadline) + s.hold)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case err := <-t.turn:
 		return err
+	case <-late:
+		return errRateLimited(s.hold)
 	case <-ctx.Done():
 		return errLeft(ctx.Err())
 	case <-s.closing:
@@ -243,88 +253,6 @@ func (s *Sender) backoff(j *job) retry.Backoff {
 		base, longest = time.Second, 5*time.Minute
 	}
 	return retry.WithJitterPercent(20, retry.WithCappedDuration(longest, retry.NewExponential(base)))
-}
-
-// place waits for the part's place in the pace.
-func (s *Sender) place(ctx context.Context, d *desk, j *job) *Error {
-	began := time.Now()
-	for {
-		if err := s.clear(ctx, d, j); err != nil {
-			return err
-		}
-		p, ok, err := d.reserve(ctx, j.ticket, s.account(j), s.reach(j))
-		switch {
-		case err != nil && j.background:
-			// Given back, it would be taken again at once, and so on.
-			if err := s.wait(ctx, nil, err.RetryAfter); err != nil {
-				return err
-			}
-		case err != nil:
-			return err
-		case ok:
-			if err := s.wait(ctx, nil, p.Delay); err != nil {
-				p.Cancel()
-				return err
-			}
-			s.observer.Held(j.Account, time.Since(began))
-			return nil
-		case j.background || len(j.rec.IDs) > 0:
-			// It does not take places so far ahead that callers' sends would be refused because of it.
-			if err := s.wait(ctx, nil, p.Delay-s.reach(j)); err != nil {
-				return err
-			}
-		default:
-			return errRateLimited(p.Delay)
-		}
-	}
-}
-
-// reach is how far ahead a place may be taken. A caller's send was let into the line because it could go in time; it is
-// not sent away for having been wrong by less than that again.
-func (s *Sender) reach(j *job) time.Duration {
-	if j.background || len(j.rec.IDs) > 0 {
-		return s.hold / 2
-	}
-	if j.tried {
-		return max(0, time.Until(j.deadline))
-	}
-	return max(0, time.Until(j.deadline)) + s.hold
-}
-
-// lookAgain is after how long what is in the way is looked at again: the clock on the wall, by which quiet hours end, may be
-// set, and it goes on while a machine sleeps.
-const lookAgain = 30 * time.Second
-
-// clear waits until nothing stands in the way: the IM's throttles, quiet hours, being logged out.
-func (s *Sender) clear(ctx context.Context, d *desk, j *job) *Error {
-	for {
-		now := time.Now()
-		h, changed := d.hold(s.account(j), now)
-		if !h.until.After(now) {
-			return nil
-		}
-		wait := h.until.Sub(now)
-		if j.background {
-			left := s.patience(j).Sub(now)
-			if left <= 0 {
-				return h.tell(wait)
-			}
-			wait = min(wait, left)
-		} else if err := h.refusal(now, j.deadline); err != nil {
-			return err
-		}
-		if err := s.wait(ctx, changed, min(wait, lookAgain)); err != nil {
-			return err
-		}
-	}
-}
-
-// patience is until when a background send is held up: for a day, of which this process has seen all.
-func (s *Sender) patience(j *job) time.Time {
-	if anew := s.made.Add(maxAge); anew.After(j.deadline) {
-		return anew
-	}
-	return j.deadline
 }
 
 // calledOff says that the caller has left, or that the Sender is stopping.

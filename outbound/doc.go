@@ -32,6 +32,9 @@
 //
 // A caller who leaves before the first call takes the message along. After it the message is sent to its last part.
 //
+// Queued sends, and the rest of a message in parts, leave callers the nearer places. One that got none for a hold goes before
+// them, one at a time. Who is not at the head of his line within two holds is refused.
+//
 // Each call takes a place in the pace, one that is tried again too. What comes in the way after that costs it the place, so
 // that those who were held up go on at the account's pace and not at once.
 //

@@ -75,6 +75,8 @@ type desk struct {
 	out atomic.Bool
 	// changed is closed when less may be in the way than before.
 	changed chan struct{}
+	// hungry are those that have waited for a place in the pace for a hold, the first of which goes before callers.
+	hungry []*ticket
 	// fence, while not 0, is given to a probe at the head of every new line: the ledger may hold older sends.
 	fence uint64
 

@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -16,27 +17,56 @@ const (
 	longestPunished = 30 * time.Minute
 )
 
+// booked is a place in the pace that was taken, or by how much too far ahead it would have been.
+type booked struct {
+	Place
+	due    time.Time
+	beyond time.Duration
+}
+
 // reserve takes a place in the pace for one message of the head, if it comes by the bound; else it tells how long that
 // would take.
-func (d *desk) reserve(ctx context.Context, t *ticket, a account, bound time.Duration) (p Place, ok bool, err *Error) {
+func (d *desk) reserve(ctx context.Context, t *ticket, a account, bound time.Duration) (p booked, ok bool, err *Error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	slot := Slot{Account: d.account, Recipient: a.counted, Limits: a.Limits}
 	delay, cause := d.limiter.Delay(ctx, slot)
 	if cause != nil {
-		return Place{}, false, errPace(ctx, cause)
+		return booked{}, false, errPace(ctx, cause)
 	}
 	if delay > bound+rounding {
-		return Place{Delay: delay}, false, nil
+		return booked{Place: Place{Delay: delay}, beyond: delay - bound}, false, nil
 	}
 	slot.CostAccount, slot.CostRecipient = d.cost(a, d.random())
-	if p, cause = d.limiter.Reserve(ctx, slot); cause != nil {
-		return Place{}, false, errPace(ctx, cause)
+	asked := time.Now()
+	if p.Place, cause = d.limiter.Reserve(ctx, slot); cause != nil {
+		return booked{}, false, errPace(ctx, cause)
 	}
+	p.due = asked.Add(p.Delay)
 	if t.owed > 0 {
 		d.owe(t, t.owed-1)
 	}
 	return p, true, nil
+}
+
+// starves says whether the send is the next of those that got no place for too long. They go one after the other: all at
+// once would leave none for callers.
+func (d *desk) starves(t *ticket) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !slices.Contains(d.hungry, t) {
+		d.hungry = append(d.hungry, t)
+	}
+	return d.hungry[0] == t
+}
+
+// fed says that the send waits for the pace no longer.
+func (d *desk) fed(t *ticket) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if i := slices.Index(d.hungry, t); i >= 0 {
+		d.hungry = slices.Delete(d.hungry, i, i+1)
+	}
 }
 
 // behind is the slot behind so many sends, of which nobody knows yet how much of the jitter they will get.

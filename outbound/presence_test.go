@@ -444,11 +444,11 @@ func TestAReloadOfOneThatIsOutToo(t *testing.T) {
 func TestWhoDidNotAskFoundNothingOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ours := &outbound.SendError{Reason: outbound.Rejected, Ours: true, Code: "media"}
+		ours := &outbound.SendError{Reason: outbound.NotSent, Ours: true, After: time.Minute, Code: "media"}
 		r := newRig(t, &fakeIM{answer: script(loggedOut(), ours)}, half)
 		r.refused(request("one"), outbound.CodeUpstreamUnavailable)
 		pass(31 * time.Second)
-		r.refused(request("two"), outbound.CodeUpstreamRejected)
+		r.refused(request("two"), outbound.CodeUpstreamUnavailable)
 		r.mustSend(request("three"))
 		r.wantCalls(3)
 	})

@@ -352,6 +352,8 @@ type job struct {
 	started, over bool
 	// ticket is its place in the line.
 	ticket *ticket
+	// hungry is since when it waits for a place in the pace; zero: it does not.
+	hungry time.Time
 	// told says that its last failure was logged, tried that the IM was called for it in this process.
 	told, tried bool
 }
