@@ -54,6 +54,7 @@ func TestCallersDoNotStarveWhatWaits(t *testing.T) {
 				t.Errorf("a message in parts took %v, want under 5m", took)
 			}
 		})
+		synctest.Wait() // it has begun
 		over := crowd(t, r, 3)
 		pass(5 * time.Second)
 		var ids []string

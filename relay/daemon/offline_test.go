@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // An account that the IM's server says is logged out stands still, before any send of it fails: callers are told, what is
@@ -17,8 +18,8 @@ func TestAccountIsLoggedOut(t *testing.T) {
 		t.Fatal("no OneBot")
 	}
 	r := start(t, strings.NewReplacer("ACCOUNT", im.Account(), "AGENT", "http://127.0.0.1:1/v1").Replace(roundTrip))
-	postEvent(t, im.Fake, r.url, `{"time":1767002460,"self_id":2810012345,"post_type":"notice","notice_type":"bot_offline",`+
-		`"user_id":2810012345,"tag":"KickedOffLine","message":"logged in elsewhere"}`)
+	postEvent(t, im.Fake, r.url, fmt.Sprintf(`{"time":%d,`, time.Now().Unix())+
+		`"self_id":2810012345,"post_type":"notice","notice_type":"bot_offline","user_id":2810012345,"tag":"KickedOffLine","message":"logged in elsewhere"}`)
 	const to = `{"to":"private:1686812345","text":"%s"}`
 	a := r.send(fmt.Sprintf(to, "now"))
 	if a.status != 503 || a.code(t) != "upstream_unavailable" || a.header.Get("Retry-After") == "" {
@@ -31,8 +32,8 @@ func TestAccountIsLoggedOut(t *testing.T) {
 	if got := im.Got(); len(got) != 0 {
 		t.Errorf("got %v sent while the account is logged out", got)
 	}
-	postEvent(t, im.Fake, r.url, `{"time":1767002470,"self_id":2810012345,"post_type":"meta_event",`+
-		`"meta_event_type":"heartbeat","interval":30000,"status":{"online":true,"good":true}}`)
+	postEvent(t, im.Fake, r.url, fmt.Sprintf(`{"time":%d,`, time.Now().Unix())+
+		`"self_id":2810012345,"post_type":"meta_event","meta_event_type":"heartbeat","interval":30000,"status":{"online":true,"good":true}}`)
 	eventually(t, "what was queued is sent", func() bool { return len(im.Got()) == 1 })
 	if got := im.Got()[0].text; got != "later" {
 		t.Errorf("sent: got %q, want what was queued", got)
