@@ -177,6 +177,7 @@ func (d *Daemon) relay(p *plan, seen *activity) {
 	d.brake = relay.NewBrake(d.store.queue, brakeOptions(d.cfg.Loop), d.log)
 	d.acceptor = relay.NewAcceptor(relay.AcceptorOptions{
 		Queue: d.store.queue, Dispatcher: d.disp, Brake: d.brake, Router: p.router, Presence: d.presence,
+		Heard: func(account string) { d.sender.Hint(account) },
 		Meter: seen, Log: d.log,
 	})
 }

@@ -193,7 +193,7 @@ func newOneBot(send string, push func(t *testing.T, f *onebottest.Fake, relay, e
 		t.Cleanup(server.Close)
 		account := "{format: onebot, signature: {kind: onebot, secret: " + webhookSecret + "}, " + send + "}"
 		if strings.Contains(send, "reverse") {
-			account = "{format: onebot, token: " + imToken + ", " + send + "}"
+			account = "{format: onebot, self: \"2810012345\", token: " + imToken + ", " + send + "}"
 		}
 		host := strings.TrimPrefix(server.URL, "http://")
 		return oneBot{Fake: f, account: strings.ReplaceAll(account, "HOST", host), push: push, n: new(int)}

@@ -181,6 +181,7 @@ func (p *plan) sender(name string, im config.IM) {
 			p.mistake(key, err)
 			if in != nil {
 				out.Connector, p.lines[name] = in.connector, in
+				p.mistake("ims."+name+".limits", out.Limits.Idle(in.connector))
 			}
 		}
 	}

@@ -26,6 +26,12 @@ func (d *Daemon) Reload(cfg config.Config) error {
 	if p.api.Admin.Token.IsZero() {
 		p.api.Admin = d.random
 	}
+	// Before the sender takes the new connectors: from then on an alarm is theirs.
+	for name, in := range d.plan.Load().lines {
+		if p.lines[name] != in {
+			d.alarms.forget(alarm{im: name})
+		}
+	}
 	// A new account must be known to all before the API lets anything through to it.
 	d.acceptor.Reload(p.router)
 	d.sender.Reload(p.senders)
@@ -37,11 +43,6 @@ func (d *Daemon) Reload(cfg config.Config) error {
 	for name, in := range p.made {
 		if in != d.plan.Load().made[name] {
 			d.alarms.forget(alarm{agent: name})
-		}
-	}
-	for name, in := range d.plan.Load().lines {
-		if p.lines[name] != in {
-			d.alarms.forget(alarm{im: name})
 		}
 	}
 	d.disp.Reload(p.targets)
