@@ -64,7 +64,11 @@ func errUnavailable(after time.Duration) *Error {
 	return refuseFor(CodeUpstreamUnavailable, after, "the IM cannot be reached; it was not sent, repeat it later")
 }
 
+// errRejected is for what is refused for good: by the IM, or before it was asked.
 func errRejected(e *SendError) *Error {
+	if e.Ours {
+		return refuse(CodeInvalid, "%s: %s", e.Code, e.Detail)
+	}
 	out := refuse(CodeUpstreamRejected, "the IM refused the message; it was not sent, change it before you repeat it")
 	if e.Code != "" || e.Detail != "" {
 		out.Upstream = &Upstream{Code: e.Code, Message: e.Detail}

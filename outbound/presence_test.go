@@ -529,10 +529,11 @@ func TestARefusalOfOursSaysNothing(t *testing.T) {
 				r := newRig(t, &fakeIM{answer: script(loggedOut(), no)}, withAlarm(told), half)
 				r.refused(request("one"), outbound.CodeUpstreamUnavailable)
 				pass(6 * time.Minute)
-				r.refused(request("two"), outbound.CodeUpstreamRejected)
 				if ours {
+					r.refused(request("two"), outbound.CodeInvalid)
 					told.want(t, "raise wechat offline")
 				} else {
+					r.refused(request("two"), outbound.CodeUpstreamRejected)
 					told.want(t, "raise wechat offline", "clear wechat offline")
 				}
 			})

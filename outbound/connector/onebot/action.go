@@ -158,7 +158,7 @@ func isNumber(s string) bool {
 }
 
 func refuse(code, detail string) error {
-	return &outbound.SendError{Reason: outbound.Rejected, Code: code, Detail: detail}
+	return &outbound.SendError{Reason: outbound.Rejected, Ours: true, Code: code, Detail: detail}
 }
 
 // encode writes a value as JSON, with <, > and & as they are.

@@ -55,7 +55,7 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 }
 
 func refusal(code string, err error) *outbound.SendError {
-	return &outbound.SendError{Reason: outbound.Rejected, Code: code, Detail: detail(err), Err: err}
+	return &outbound.SendError{Reason: outbound.Rejected, Ours: true, Code: code, Detail: detail(err), Err: err}
 }
 
 // detail is the text of an error of ours. The library's may hold anything.
