@@ -50,10 +50,22 @@ type Connector struct {
 	header   http.Header
 }
 
-var _ outbound.Connector = (*Connector)(nil)
+// wordy is a Connector whose template has no place for media.
+type wordy struct{ *Connector }
 
-// New checks the configuration and makes a Connector. Its errors name the key that is wrong.
-func New(c Config, w connector.Wire) (*Connector, error) {
+var (
+	_ outbound.Connector = (*Connector)(nil)
+	_ outbound.Carrier   = (*wordy)(nil)
+)
+
+// Carry implements [outbound.Carrier].
+func (*wordy) Carry(outbound.Media) error {
+	return errors.New("the template of this IM account has no place for media")
+}
+
+// New checks the configuration and makes a [Connector], or one that is an [outbound.Carrier] of nothing where the template
+// leaves media out. Its errors name the key that is wrong.
+func New(c Config, w connector.Wire) (outbound.Connector, error) {
 	if u, err := url.Parse(c.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, errors.New("url: want an http or https URL")
 	}
@@ -69,7 +81,20 @@ func New(c Config, w connector.Wire) (*Connector, error) {
 		return nil, fmt.Errorf("template: %w", err)
 	}
 	out.template = t
-	return out, out.try()
+	if err := out.try(); err != nil {
+		return nil, err
+	}
+	if !out.showsMedia() {
+		return &wordy{out}, nil
+	}
+	return out, nil
+}
+
+// showsMedia says that the template writes where media are.
+func (c *Connector) showsMedia() bool {
+	const address = "https://media.example/shown"
+	b, err := c.body(outbound.Message{To: "a", Text: "b", Media: []outbound.Media{{Type: "image", URL: address}}})
+	return err == nil && bytes.Contains(b, []byte(address))
 }
 
 // try fills the template with messages that break it if any value is written without json: who can choose one of them

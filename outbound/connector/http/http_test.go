@@ -25,7 +25,7 @@ func dial(t *testing.T) *egress.Client {
 	return c
 }
 
-func open(t *testing.T, c httpconnector.Config) *httpconnector.Connector {
+func open(t *testing.T, c httpconnector.Config) outbound.Connector {
 	t.Helper()
 	out, err := httpconnector.New(c, connector.Wire{Doer: dial(t)})
 	if err != nil {
@@ -242,6 +242,21 @@ func TestWhatIsNoRefusal(t *testing.T) {
 		got, err := open(t, httpconnector.Config{URL: im.URL}).Send(t.Context(), outbound.Message{To: "a", Text: "b"})
 		if err != nil || got.ID != id {
 			t.Errorf("%s: got %q and %v, want %q", body, got.ID, err, id)
+		}
+	}
+}
+
+// TestATemplateWithoutMedia: what it has no place for is refused, not left out.
+func TestATemplateWithoutMedia(t *testing.T) {
+	t.Parallel()
+	for template, carries := range map[string]bool{
+		"": true, `{"to":{{json .To}},"text":{{json .Text}}}`: false,
+		`{"to":{{json .To}},"pictures":[{{range .Media}}{{json .URL}}{{end}}]}`: true,
+	} {
+		c := open(t, httpconnector.Config{URL: "http://x.example", Template: template})
+		carrier, ok := c.(outbound.Carrier)
+		if ok == carries || ok && carrier.Carry(outbound.Media{Type: "image", URL: "https://x.example/a.png"}) == nil {
+			t.Errorf("template %q: is a carrier of nothing: %t, want %t", template, ok, !carries)
 		}
 	}
 }
