@@ -52,6 +52,8 @@ func (c *call) take(name string) error {
 		return c.socket(a)
 	}
 	switch {
+	case err != nil && strings.EqualFold(c.r.Header.Get("Upgrade"), "websocket"):
+		return err
 	case c.r.Method != http.MethodPost:
 		return wrongMethod(a.methods())
 	case c.s.isStopping():

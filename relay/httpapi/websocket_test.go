@@ -38,7 +38,7 @@ func TestSocket(t *testing.T) {
 		{"wrong token", "/im/socket/inbound?access_token=guess", "", 401},
 		{"only signatures are asked for", "/im/signedsocket/inbound", "", 401},
 		{"an account without", "/im/open/inbound", "", 405},
-		{"no account", "/im/nobody/inbound", "", 405},
+		{"no account", "/im/nobody/inbound", "", 404},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
