@@ -211,7 +211,7 @@ func (a *app) printPauses(pauses []queue.Pause, asJSON bool) error {
 		}
 		until := clock(p.Until)
 		if p.Until.IsZero() {
-			until = "removed"
+			until = "until removed"
 		}
 		// The conversation is not cut: to end its pause one must name it.
 		t.Row(term.Cell{Text: s.Agent}, term.Cell{Text: s.Account}, term.Cell{Text: s.Conversation},
