@@ -241,8 +241,9 @@ func TestFullDisk(t *testing.T) {
 		settle []queue.Lease
 		all    bool
 	}{
-		{"under the reserve", 3 << 20, ls[:jobs/2], true},
-		{"not a byte left", 0, ls[jobs/2:], false},
+		// So few that the log has room for each of them, should no checkpoint come by.
+		{"under the reserve", 3 << 20, ls[:jobs/8], true},
+		{"not a byte left", 0, ls[jobs/8:], false},
 	}
 	settled := map[string]bool{}
 	for i, tt := range tests {
