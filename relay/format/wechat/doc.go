@@ -23,6 +23,12 @@
 //     status sync between the owner's own devices (MsgType 51). Offline, the account's logout, is of kind "offline";
 //     no server pushes that it is logged in again.
 //
+// # Other accounts of the server
+//
+// A server may push for all its accounts to one address, and a configured self may be wrong. So a message is delivered
+// whatever Wxid its envelope has. But with a self configured, the logout of another Wxid is no logout of ours, what the
+// self wrote is Self in the pushes of the other one too, and a message of both is two: each account got it.
+//
 // # What makes a repeat
 //
 // A message is known by its NewMsgId, which is the same on every push and for every member of a room, taken as text:

@@ -42,7 +42,7 @@ func (Format) Read(body []byte, self string) ([]relay.Envelope, error) {
 	case data.list.IsArray():
 		return format.Batch(body, data.list, r.message), nil
 	case top.probe, top.typeName != "" && !strings.EqualFold(top.typeName, "AddMsg"):
-		if self != "" && top.owner != "" && top.owner != self {
+		if r.stranger(top.owner) {
 			return format.Meta(body), nil // of another account on the same server
 		}
 		return format.News(body, newsOf(top.typeName)), nil
@@ -86,7 +86,15 @@ func (r reader) envelope(f *fields, v gjson.Result, raw []byte) relay.Envelope {
 	e.Nickname = format.Keep(first(f.told(&s), s.nickname(push, content, e.Text)))
 	e.At = format.Time(f.created)
 	e.MessageID, e.Identity = f.identify(s.sender, v.Raw)
+	if e.Identity != "" && r.stranger(owner) {
+		e.Identity = format.Fingerprint(owner, e.Identity)
+	}
 	return e
+}
+
+// stranger says that the owner that a body names is another account than the configured one.
+func (r reader) stranger(owner string) bool {
+	return r.self != "" && owner != "" && owner != r.self
 }
 
 func first(a, b string) string {

@@ -510,3 +510,32 @@ func TestAnotherAccount(t *testing.T) {
 		t.Error("what we wrote to our other account is not ours")
 	}
 }
+
+// TestBothInOneGroup: one message to a group of two of our accounts is one event of each, and a repeat is none.
+func TestBothInOneGroup(t *testing.T) {
+	t.Parallel()
+	const other = "wxid_other4n8q1z6"
+	push := func(owner, ids string) string {
+		return `{"TypeName":"AddMsg","Wxid":"` + owner + `","Data":` + message(team, owner, mei+":\nhi", ids) + `}`
+	}
+	for name, ids := range map[string]string{"by its id": `,"NewMsgId":77`, "by a digest": `,"NewMsgId":7265419038812345000`} {
+		ours, theirs := read(t, push(robot, ids), robot), read(t, push(other, ids), robot)
+		if ours.Identity == theirs.Identity || ours.MessageID != theirs.MessageID {
+			t.Errorf("%s: got identity %q and %q, id %q and %q; want two identities and one id",
+				name, ours.Identity, theirs.Identity, ours.MessageID, theirs.MessageID)
+		}
+		if again := read(t, push(other, ids), robot); again.Identity != theirs.Identity {
+			t.Errorf("%s: a repeat has identity %q, want %q", name, again.Identity, theirs.Identity)
+		}
+	}
+	if e := read(t, push(other, ""), robot); e.Identity == "" {
+		t.Error("a message with MsgId alone has no identity, want one")
+	}
+	none := `{"Wxid":"` + other + `","Data":{"MsgType":1,"FromUserName":"` + mei + `","ToUserName":"` + other + `","Content":"hi"}}`
+	if e := read(t, none, robot); e.Identity != "" {
+		t.Errorf("a message without any id has identity %q, want none", e.Identity)
+	}
+	if e := read(t, push(other, `,"NewMsgId":77`), ""); e.Identity != "77" {
+		t.Errorf("without a configured self: got identity %q, want 77", e.Identity)
+	}
+}
