@@ -13,7 +13,10 @@
 //   - Self: the sender is the owner, or the body says isSelf. In a group a message to the room, instead of from it, is
 //     the owner's own, even where nobody said who the owner is.
 //   - Sender: the peer; in a group, what stands before the first ":\n" of the content, if that looks like an id and is
-//     not the room. Own messages have no such prefix. System events of a room have no sender.
+//     not the room. Own messages have no such prefix. System events of a room have no sender. Where the values are plain,
+//     the server may have taken the prefix off: then a text begins with one only if senderWxid is the same, if it has
+//     WeChat's own form (wxid_…, …@openim), or if PushContent shows the rest alone. A text whose sender none of these
+//     proves is kept whole, and has no sender.
 //   - Mentioned: in a group, when MsgSource's atuserlist names the owner or everybody; where there is no such list, when
 //     PushContent is the notice of a mention. The text itself proves nothing, so where a server passes on neither, as
 //     in GeWe's flat callback, nobody is known to be mentioned.

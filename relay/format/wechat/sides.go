@@ -57,12 +57,28 @@ func (f *fields) words(s *sides) string {
 	}
 	left, right, found := strings.Cut(content, ":\n")
 	switch {
-	case !found || !identifier(left) || s.sender != "" && left != s.sender:
+	case !found || !identifier(left) || !f.prefixed(s, left, right):
 		return content
 	case left != s.conversation:
 		s.sender = left
 	}
 	return right
+}
+
+// prefixed says that left is WeChat's prefix, and not what a member wrote: servers that push plain values may have taken
+// the prefix off, and whoever wrote "admin:" in a line of its own would be admin. Without proof the text stays whole and
+// nobody is known as its sender.
+func (f *fields) prefixed(s *sides, left, right string) bool {
+	switch {
+	case s.sender != "":
+		return left == s.sender
+	case f.wrapped, f.kind != typeText, left == s.conversation: // nobody writes the other kinds by hand
+		return true
+	case strings.HasPrefix(left, "wxid_"), strings.HasSuffix(left, "@openim"):
+		return true
+	}
+	right = strings.TrimSpace(right)
+	return right != "" && strings.HasSuffix(f.push, " : "+right) // a phone shows the name instead of the prefix
 }
 
 // identifier says that s can be somebody's id.
