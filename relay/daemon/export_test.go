@@ -9,6 +9,11 @@ import (
 // Residents are residents whose seats are all free.
 type Residents struct{ in residents }
 
+// NewResidents are none yet.
+func NewResidents() *Residents {
+	return &Residents{in: residents{kind: "test", seats: seat.Alone{}}}
+}
+
 // Work is one resident's; two are the same if they are one.
 type Work struct{ Run func(ctx context.Context) }
 
@@ -18,7 +23,6 @@ func (w worker) Run(ctx context.Context) { w.Work.Run(ctx) }
 
 // Settle makes these the residents.
 func (r *Residents) Settle(ctx context.Context, all map[string]*Work) {
-	r.in.kind, r.in.seats = "test", seat.Alone{}
 	tenants := map[string]tenant{}
 	for name, w := range all {
 		tenants[name] = tenant{resident: worker{w}, made: w, alone: true}

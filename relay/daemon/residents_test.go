@@ -25,7 +25,7 @@ func TestResidentsEndBeforeOthersBegin(t *testing.T) {
 				at.Add(-1)
 			}}
 		}
-		var r daemon.Residents
+		r := daemon.NewResidents()
 		first := slow()
 		for _, all := range []map[string]*daemon.Work{
 			{"a": first}, {"a": first}, {"a": slow()}, {}, {}, {"a": slow()},
