@@ -5,7 +5,8 @@
 // # What it reads
 //
 // Each key of [Config] is a path in the syntax of gjson. A key that is empty is looked for under the usual names, at the
-// top of the message and without regard to case and underscores; of several that are there the first in this list counts:
+// top of the message and without regard to case and underscores. Of several that are there the first in this list counts;
+// an empty text is not there, nor is 0 where an id is looked for:
 //
 //   - id: id, messageId, msgId, eventId
 //   - conversation: conversation, conversationId, chat, chatId, room, roomId, groupId, channelId, channel
@@ -21,7 +22,8 @@
 //
 // The rules: the conversation is what is found there, else the sender. A message is the account's own if self is true or
 // the sender is the configured self. It mentions the account if mentioned is true, or is a list that names the
-// configured self. Group is true, or one of group, supergroup, room, channel. Time is unix seconds or milliseconds, or
+// configured self. Group is true, or one of group, supergroup, room, channel; without any, a message with a usual roomId or
+// groupId is a group's, unless the configuration says where the conversation is. Time is unix seconds or milliseconds, or
 // RFC 3339. A kind that is not found is text if there is one, else image if there is that.
 //
 // # What makes a repeat

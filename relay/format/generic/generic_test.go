@@ -124,7 +124,7 @@ func TestFields(t *testing.T) {
 		},
 		{
 			"own by sender", `{"sender":"bot-1","room_id":"r"}`,
-			relay.Envelope{Sender: "bot-1", Conversation: "r", Self: true, Kind: "other"},
+			relay.Envelope{Sender: "bot-1", Conversation: "r", Group: true, Self: true, Kind: "other"},
 		},
 		{"own by flag", `{"fromMe":true}`, relay.Envelope{Self: true, Kind: "other"}},
 		{"not own", `{"from_me":0,"self":"no"}`, relay.Envelope{Kind: "other"}},
@@ -144,8 +144,13 @@ func TestFields(t *testing.T) {
 		{"last of two", `{"text":"a","text":"b"}`, relay.Envelope{Kind: "text", Text: "b"}},
 		{"the first of the names", `{"eventId":"e","messageId":"m"}`, relay.Envelope{MessageID: "m", Identity: "m", Kind: "other"}},
 		{"wherever it stands", `{"messageId":"m","eventId":"e"}`, relay.Envelope{MessageID: "m", Identity: "m", Kind: "other"}},
-		{"a room in a channel", `{"roomId":"r","channel":"wechat"}`, relay.Envelope{Conversation: "r", Kind: "other"}},
-		{"a channel before its room", `{"channel":"wechat","roomId":"r"}`, relay.Envelope{Conversation: "r", Kind: "other"}},
+		{"a room in a channel", `{"roomId":"r","channel":"wechat"}`, relay.Envelope{Conversation: "r", Group: true, Kind: "other"}},
+		{"a channel before its room", `{"channel":"wechat","roomId":"r"}`, relay.Envelope{Conversation: "r", Group: true, Kind: "other"}},
+		{"group by its id", `{"groupId":"g","chatId":"c"}`, relay.Envelope{Conversation: "c", Group: true, Kind: "other"}},
+		{"a room that is no group", `{"roomId":"r","isGroup":false}`, relay.Envelope{Conversation: "r", Kind: "other"}},
+		{"no room", `{"group_id":0,"user_id":7}`, relay.Envelope{Conversation: "7", Sender: "7", Kind: "other"}},
+		{"0 is no id", `{"id":0,"msgId":5}`, relay.Envelope{MessageID: "5", Identity: "5", Kind: "other"}},
+		{"nothing is none", `{"text":"","content":"b"}`, relay.Envelope{Kind: "text", Text: "b"}},
 		{"null is none", `{"text":"a","content":null}`, relay.Envelope{Kind: "text", Text: "a"}},
 	}
 	f := build(t, generic.Config{})
@@ -159,6 +164,18 @@ func TestFields(t *testing.T) {
 				t.Errorf("Read(%s) error %v (-want +got):\n%s", tt.body, err, diff)
 			}
 		})
+	}
+}
+
+// TestConfiguredConversation: where the conversation is configured, only the configuration and the usual names for it say
+// what is a group.
+func TestConfiguredConversation(t *testing.T) {
+	t.Parallel()
+	f := build(t, generic.Config{Conversation: "roomId"})
+	for body, want := range map[string]bool{`{"roomId":"r"}`: false, `{"roomId":"r","isGroup":true}`: true} {
+		if got, err := f.Read([]byte(body), ""); err != nil || got[0].Group != want || got[0].Conversation != "r" {
+			t.Errorf("%s: got %+v, %v, want group %v", body, got, err, want)
+		}
 	}
 }
 
