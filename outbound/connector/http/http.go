@@ -1,17 +1,22 @@
 // Package http is the plain connector: it posts a message as JSON to one URL. It is for a bridge of one's own, and for
 // any IM server whose send call is one request: a template shapes the body.
 //
-// A 2xx is "sent", unless its JSON says otherwise:
+// A 2xx is "sent", unless its JSON says otherwise. What is found first counts:
 //
-//   - "ok", "success" or "Success" is false, "status" is "failed", "fail" or "error", "errcode" or "retcode" is not 0: a
-//     refusal for good.
-//   - "ret", "code", "Code" or a "status" in digits is like an HTTP status: 0 and 2xx are well, and 1 but for "ret"; 500 and
-//     above leave open whether it was sent, all else is a refusal.
-//   - "error" holds something, and nothing says that all is well: a refusal.
+//   - "ok", "success" or "Success" is false or 0, or one of these or "status" is "false", "fail", "failed", "failure" or
+//     "error": a refusal.
+//   - One of the three is true or 1, and there is an id: sent, whatever else it says.
+//   - "errcode" or "retcode" is not 0: a refusal.
+//   - "error" holds something (but for false, 0, "", "none", "null", "nil", "ok" and "success", alone or in an object), and
+//     none of the three says that all is well: a refusal, but open where there is an id that is more than a bare "id".
+//   - "code", "Code", "errno", "ret" or a "status" in digits, where there is no id or only a bare "id": 0 and 2xx are well, and
+//     1 but for "ret"; 3xx and 4xx are a refusal; 500 and above leave open whether it was sent. Of any other number the
+//     words decide: a refusal if they say that the message went nowhere ("not logged in", "no such", "denied", …), else it
+//     is open.
 //
-// A refusal that says when to come again is for now; one that speaks of a time-out leaves open whether it was sent. The id is
-// the first of messageId, messageID and message_id, then of these in "data", then "id", "data.id", "newMsgId" and
-// "data.newMsgId"; 0 is none, and a message without one was sent all the same.
+// A refusal that says when to come again is for now; one that speaks of a time-out or of a crash leaves open whether the
+// message was sent. The id is the first of messageId, messageID and message_id, then of these in "data", then "id",
+// "data.id", "newMsgId" and "data.newMsgId"; 0 is none, and a message without one was sent all the same.
 package http
 
 import (
