@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"text/template"
 
 	"github.com/imrelay/imrelay/outbound"
@@ -55,21 +56,30 @@ type Connector struct {
 	header   http.Header
 }
 
-// wordy is a Connector whose template has no place for media.
-type wordy struct{ *Connector }
+// mediaTypes are the kinds of media that a message may carry.
+var mediaTypes = []string{"image", "file", "voice", "video"}
+
+// picky is a Connector whose template has no place for some media.
+type picky struct {
+	*Connector
+	shown []string
+}
 
 var (
 	_ outbound.Connector = (*Connector)(nil)
-	_ outbound.Carrier   = (*wordy)(nil)
+	_ outbound.Carrier   = (*picky)(nil)
 )
 
 // Carry implements [outbound.Carrier].
-func (*wordy) Carry(outbound.Media) error {
-	return errors.New("the template of this IM account has no place for media")
+func (p *picky) Carry(m outbound.Media) error {
+	if slices.Contains(p.shown, m.Type) {
+		return nil
+	}
+	return errors.New("the template of this IM account has no place for such media")
 }
 
-// New checks the configuration and makes a [Connector], or one that is an [outbound.Carrier] of nothing where the template
-// leaves media out. Its errors name the key that is wrong.
+// New checks the configuration and makes a [Connector], or one that is an [outbound.Carrier] too where the template leaves
+// media out. Its errors name the key that is wrong.
 func New(c Config, w connector.Wire) (outbound.Connector, error) {
 	if u, err := url.Parse(c.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, errors.New("url: want an http or https URL")
@@ -89,29 +99,32 @@ func New(c Config, w connector.Wire) (outbound.Connector, error) {
 	if err := out.try(); err != nil {
 		return nil, err
 	}
-	if !out.showsMedia() {
-		return &wordy{out}, nil
+	shown := slices.DeleteFunc(slices.Clone(mediaTypes), func(kind string) bool { return !out.shows(kind) })
+	if len(shown) < len(mediaTypes) {
+		return &picky{Connector: out, shown: shown}, nil
 	}
 	return out, nil
 }
 
-// showsMedia says that the template writes where media are.
-func (c *Connector) showsMedia() bool {
+// shows says that the template writes where media of a kind are.
+func (c *Connector) shows(kind string) bool {
 	const address = "https://media.example/shown"
-	b, err := c.body(outbound.Message{To: "a", Text: "b", Media: []outbound.Media{{Type: "image", URL: address}}})
+	b, err := c.body(outbound.Message{To: "a", Text: "b", Media: []outbound.Media{{Type: kind, URL: address}}})
 	return err == nil && bytes.Contains(b, []byte(address))
 }
 
 // try fills the template with messages that break it if any value is written without json: who can choose one of them
-// could write the rest of the body otherwise.
+// could write the rest of the body otherwise. Each kind of media has its turn, as a template may ask for the kind.
 func (c *Connector) try() error {
 	const odd = "a \"quoted\"\nline \\"
-	m := outbound.Message{
-		Account: odd, To: odd, Text: odd, RequestID: odd, ReplyTo: odd,
-		Media:    []outbound.Media{{Type: odd, URL: odd, Name: odd, Millis: 1500}},
-		Mentions: []outbound.Mention{{ID: odd, Name: odd}},
+	m := outbound.Message{Account: odd, To: odd, Text: odd, RequestID: odd}
+	tries := []outbound.Message{m}
+	m.ReplyTo, m.Mentions = odd, []outbound.Mention{{ID: odd, Name: odd}}
+	for _, kind := range append([]string{odd}, mediaTypes...) {
+		m.Media = []outbound.Media{{Type: kind, URL: odd, Name: odd, Millis: 1500}}
+		tries = append(tries, m)
 	}
-	for _, m := range []outbound.Message{m, {Account: odd, To: odd, Text: odd, RequestID: odd}} {
+	for _, m := range tries {
 		if _, err := c.body(m); err != nil {
 			return fmt.Errorf("template: %w", err)
 		}
@@ -124,7 +137,7 @@ func (c *Connector) Send(ctx context.Context, m outbound.Message) (outbound.Rece
 	body, err := c.body(m)
 	if err != nil {
 		return outbound.Receipt{}, &outbound.SendError{
-			Reason: outbound.Rejected, Code: "template", Detail: "the template makes no JSON of this message", Err: err,
+			Reason: outbound.Rejected, Ours: true, Code: "template", Detail: "the template makes no JSON of this message", Err: err,
 		}
 	}
 	a, err := connector.Call(ctx, c.wire.Doer, egress.Call{

@@ -2,10 +2,12 @@ package http_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -213,7 +215,7 @@ func TestNewRefuses(t *testing.T) {
 	for name, value := range map[string]string{
 		"text": `{{.Text}}`, "to": `{{.To}}`, "account": `{{.Account}}`, "reply": `{{.ReplyTo}}`, "id": `{{.RequestID}}`,
 		"media": `{{range .Media}}{{.URL}}{{end}}`, "name": `{{range .Media}}{{.Name}}{{end}}`,
-		"type": `{{range .Media}}{{.Type}}{{end}}`, "mention": `{{range .Mentions}}{{.ID}}{{end}}`,
+		"type": `{{range .Media}}{{.Type}}{{end}}`, "voice": `{{range .Media}}{{if eq .Type "voice"}}{{.URL}}{{end}}{{end}}`, "mention": `{{range .Mentions}}{{.ID}}{{end}}`,
 		"mention's name": `{{range .Mentions}}{{.Name}}{{end}}`,
 	} {
 		tests = append(tests, struct {
@@ -267,14 +269,33 @@ func TestWhatIsNoRefusal(t *testing.T) {
 // TestATemplateWithoutMedia: what it has no place for is refused, not left out.
 func TestATemplateWithoutMedia(t *testing.T) {
 	t.Parallel()
-	for template, carries := range map[string]bool{
-		"": true, `{"to":{{json .To}},"text":{{json .Text}}}`: false,
-		`{"to":{{json .To}},"pictures":[{{range .Media}}{{json .URL}}{{end}}]}`: true,
+	all := []string{"image", "file", "voice", "video"}
+	for template, want := range map[string][]string{
+		"": all, `{"to":{{json .To}},"text":{{json .Text}}}`: nil,
+		`{"to":{{json .To}},"media":[{{range .Media}}{{json .URL}}{{end}}]}`:                                    all,
+		`{"to":{{json .To}}{{range .Media}}{{if eq .Type "image"}},"picture":{{json .URL}}{{end}}{{end}}}`:      {"image"},
+		`{"to":{{json .To}}{{range .Media}}{{if ne .Type "video"}},{{json .Type}}:{{json .URL}}{{end}}{{end}}}`: all[:3],
 	} {
 		c := open(t, httpconnector.Config{URL: "http://x.example", Template: template})
 		carrier, ok := c.(outbound.Carrier)
-		if ok == carries || ok && carrier.Carry(outbound.Media{Type: "image", URL: "https://x.example/a.png"}) == nil {
-			t.Errorf("template %q: is a carrier of nothing: %t, want %t", template, ok, !carries)
+		got := slices.DeleteFunc(slices.Clone(all), func(kind string) bool {
+			return ok && carrier.Carry(outbound.Media{Type: kind, URL: "https://x.example/a"}) != nil
+		})
+		if !slices.Equal(got, want) {
+			t.Errorf("template %q: carries %v, want %v", template, got, want)
 		}
+	}
+}
+
+// TestATemplateThatFails: of what makes no JSON the IM was not asked, so that nothing follows for the account.
+func TestATemplateThatFails(t *testing.T) {
+	t.Parallel()
+	im := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the IM was asked") }))
+	t.Cleanup(im.Close)
+	c := open(t, httpconnector.Config{URL: im.URL, Template: `{"media":[{{range .Media}}{{json .URL}}{{end}}]}`})
+	_, err := c.Send(t.Context(), outbound.Message{Media: []outbound.Media{{Type: "image", URL: "a"}, {Type: "image", URL: "b"}}})
+	e, ok := errors.AsType[*outbound.SendError](err)
+	if !ok || e.Reason != outbound.Rejected || !e.Ours || e.Code != "template" {
+		t.Errorf("got %+v, want a refusal of ours for the template", err)
 	}
 }
